@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "namespaces/throw_away.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <csignal>
+
+#include "base/sys.h"
+
+namespace nsr::namespaces {
+
+namespace {
+
+constexpr uint64_t kTimeoutUsec = 2'000'000;
+constexpr size_t kStackSize = 16384;
+
+// No signal handler may run in a process that shares its parent's memory: all are blocked from before clone(2) to the
+// end.
+class BlockSignals {
+public:
+    BlockSignals() {
+        sigset_t all;
+        sigfillset(&all);
+        sigprocmask(SIG_SETMASK, &all, &saved_);
+    }
+    ~BlockSignals() { sigprocmask(SIG_SETMASK, &saved_, nullptr); }
+    BlockSignals(const BlockSignals&) = delete;
+    BlockSignals& operator=(const BlockSignals&) = delete;
+
+private:
+    sigset_t saved_{};
+};
+
+// Only system calls here: memory, heap and errno are the parent's, which waits in ppoll(2) meanwhile. The exit status
+// is the errno of the step that failed.
+__attribute__((no_sanitize("address", "undefined"))) int child(void* argument) {
+    const auto& task = *static_cast<const ThrowAway::Task*>(argument);
+    if (syscall(SYS_setns, task.join.get(), CLONE_NEWUSER) < 0) syscall(SYS_exit_group, errno);
+    for (size_t i = 0; task.open && task.open[i]; ++i) {
+        long fd = syscall(SYS_openat, AT_FDCWD, task.open[i], O_RDWR | O_CLOEXEC);
+        if (fd < 0) syscall(SYS_exit_group, errno);
+        task.opened[i] = static_cast<int>(fd);
+    }
+    syscall(SYS_exit_group, 0);
+    return 0;
+}
+
+}  // namespace
+
+Result<ThrowAway> ThrowAway::run(const Task& task) {
+    BlockSignals blocked;
+    alignas(16) char stack[kStackSize];
+    // Without CLONE_FS, or setns(2) would refuse. With CLONE_FILES only where descriptors are to come back.
+    int flags = CLONE_VM | CLONE_PIDFD | SIGCHLD | (task.open ? CLONE_FILES : 0);
+    int pidfd = -1;
+    Task copy = task;
+    pid_t pid = clone(child, stack + kStackSize, flags, &copy, &pidfd);
+    int code = errno;
+    if (pid < 0) return fail_errno(code, "clone");
+    ThrowAway process(pid, UniqueFd(pidfd));
+    // The stack is this function's: whatever happens, the process must be gone before it returns.
+    Status ended = process.wait();
+    if (!ended) return Failure(std::move(ended).error());
+    return process;
+}
+
+Status ThrowAway::wait() const {
+    struct pollfd poll{pidfd_.get(), POLLIN, 0};
+    auto ready = sys::poll({&poll, 1}, kTimeoutUsec);
+    bool late = !ready || *ready == 0;
+    if (late) syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+    siginfo_t info{};
+    while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+    }
+    if (late || info.si_code != CLD_EXITED)
+        return fail(ECANCELED, "the process that joined the user namespace was interfered with");
+    if (info.si_status != 0) return fail_errno(info.si_status, "join user namespace");
+    return {};
+}
+
+void ThrowAway::reap() {
+    if (pid_ == 0) return;
+    siginfo_t info{};
+    while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) < 0 && errno == EINTR) {
+    }
+    pid_ = 0;
+}
+
+}  // namespace nsr::namespaces

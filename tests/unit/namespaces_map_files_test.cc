@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "namespaces/map_files.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <csignal>
+
+#include "base/sys.h"
+#include "namespaces/prober.h"
+
+namespace nsr::namespaces {
+namespace {
+
+#define NEEDS_ROOT() \
+    if (geteuid() != 0) GTEST_SKIP() << "needs root"
+
+UserNamespace make_namespace(const UserNamespace* below = nullptr) {
+    int ready[2], hold[2];
+    EXPECT_EQ(pipe2(ready, O_CLOEXEC), 0);
+    EXPECT_EQ(pipe2(hold, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (below && setns(below->fd().get(), CLONE_NEWUSER) < 0) _exit(1);
+        if (below && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)) _exit(2);
+        if (unshare(CLONE_NEWUSER) < 0) _exit(3);
+        char byte = 'x';
+        close(hold[1]);
+        if (write(ready[1], &byte, 1) < 0 || read(hold[0], &byte, 1) < 0) _exit(4);
+        _exit(0);
+    }
+    close(ready[1]);
+    char byte;
+    EXPECT_EQ(read(ready[0], &byte, 1), 1);
+    auto fd = sys::open_at(sys::kCwd, fmt::format("/proc/{}/ns/user", pid), O_RDONLY);
+    EXPECT_TRUE(fd);
+    close(hold[1]);
+    waitpid(pid, nullptr, 0);
+    close(ready[0]);
+    close(hold[0]);
+    auto made = UserNamespace::from_descriptor(std::move(*fd));
+    EXPECT_TRUE(made);
+    return std::move(*made);
+}
+
+MapFiles open_maps(const UserNamespace& target, const UserNamespace& parent) {
+    auto own = UserNamespace::own();
+    auto files = MapFiles::open(target, parent, *own);
+    EXPECT_TRUE(files) << files.error().what();
+    return std::move(*files);
+}
+
+TEST(MapFiles, WritesBothMapsFromTheOwnNamespace) {
+    NEEDS_ROOT();
+    auto own = UserNamespace::own();
+    auto target = make_namespace();
+    auto files = open_maps(target, *own);
+    EXPECT_TRUE(files.uid_map()->empty());
+    const IdMap map{{0, 524288, 65536}, {589824, 589824, 65536}};
+    ASSERT_TRUE(files.write_gid_map(map));
+    ASSERT_TRUE(files.write_uid_map(map));
+    EXPECT_EQ(*files.uid_map(), map);
+    EXPECT_EQ(*files.gid_map(), map);
+    auto again = files.write_uid_map(map);
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().code(), EPERM);
+}
+
+TEST(MapFiles, WritesTheMapsOfANestedNamespace) {
+    NEEDS_ROOT();
+    auto own = UserNamespace::own();
+    auto parent = make_namespace();
+    auto files = open_maps(parent, *own);
+    const IdMap outer{{0, 524288, 65536}, {589824, 589824, 65536}};
+    ASSERT_TRUE(files.write_gid_map(outer));
+    ASSERT_TRUE(files.write_uid_map(outer));
+    auto child = make_namespace(&parent);
+    EXPECT_EQ(child.parent()->identity(), parent.identity());
+    auto inner = open_maps(child, parent);
+    const IdMap map{{0, 589824, 65536}};
+    EXPECT_FALSE(inner.write_uid_map({{0, 700000, 65536}})) << "the namespace above does not map these";
+    ASSERT_TRUE(inner.write_gid_map(map));
+    ASSERT_TRUE(inner.write_uid_map(map));
+    EXPECT_EQ(*inner.uid_map(), map);
+}
+
+TEST(MapFiles, DenyingSetgroupsStays) {
+    NEEDS_ROOT();
+    auto own = UserNamespace::own();
+    auto target = make_namespace();
+    auto files = open_maps(target, *own);
+    ASSERT_TRUE(files.deny_setgroups());
+    ASSERT_TRUE(files.write_gid_map({{0, 1000, 1}}));
+    EXPECT_FALSE(files.deny_setgroups()) << "no change once the gid map is there";
+}
+
+TEST(UserNamespace, RefusesWhatIsNone) {
+    for (const char* path : {"/etc/passwd", "/", "/dev/null", "/proc/self/ns/net", "/proc/self/ns/mnt"}) {
+        auto fd = sys::open_at(sys::kCwd, path, O_RDONLY);
+        ASSERT_TRUE(fd);
+        EXPECT_FALSE(UserNamespace::from_descriptor(std::move(*fd))) << path;
+    }
+}
+
+TEST(UserNamespace, RefusesUnusualOpenFlags) {
+    for (int flags : {O_PATH, O_RDONLY | O_NONBLOCK, O_RDONLY | O_APPEND}) {
+        auto fd = sys::open_at(sys::kCwd, "/proc/self/ns/user", flags);
+        ASSERT_TRUE(fd);
+        auto refused = UserNamespace::from_descriptor(std::move(*fd));
+        ASSERT_FALSE(refused) << flags;
+        EXPECT_EQ(refused.error().code(), EREMOTEIO) << flags;
+    }
+}
+
+TEST(UserNamespace, KnowsOwnerAndParent) {
+    NEEDS_ROOT();
+    auto target = make_namespace();
+    EXPECT_EQ(*target.owner(), Uid(0));
+    EXPECT_EQ(target.parent()->identity(), UserNamespace::own()->identity());
+}
+
+TEST(Prober, SeesDeath) {
+    NEEDS_ROOT();
+    auto prober = Prober::create();
+    ASSERT_TRUE(prober);
+    if (!prober->works()) GTEST_SKIP() << "this kernel has no nsfs file handles (6.18 and newer have)";
+    NsIdentity identity;
+    {
+        auto target = make_namespace();
+        identity = target.identity();
+        EXPECT_EQ(prober->probe(identity), Life::kAlive);
+        EXPECT_EQ(prober->probe({NsInode(identity.inode.value + 1), identity.id}), Life::kDead)
+            << "same id, other inode";
+    }
+    for (int i = 0; i < 500 && prober->probe(identity) == Life::kAlive; ++i) usleep(10'000);
+    EXPECT_EQ(prober->probe(identity), Life::kDead);
+    EXPECT_EQ(prober->probe({identity.inode, NsId(0)}), Life::kUnknown);
+}
+
+TEST(IdMap, ParsesWhatTheKernelPrints) {
+    EXPECT_EQ(*parse_id_map("         0     524288      65536\n     65536 700000 1\n"),
+              (IdMap{{0, 524288, 65536}, {65536, 700000, 1}}));
+    EXPECT_TRUE(parse_id_map("")->empty());
+}
+
+TEST(IdMap, RefusesGarbage) {
+    for (const char* text : {"0 1\n", "0 1 2", "0 1 2 3\n", "a b c\n", "0 0 4294967296\n", "\n", "-1 0 1\n"})
+        EXPECT_FALSE(parse_id_map(text)) << text;
+}
+
+}  // namespace
+}  // namespace nsr::namespaces
