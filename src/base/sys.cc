@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 #include <cstdio>
 #include <ctime>
@@ -43,6 +44,13 @@ Result<struct stat> stat_fd(BorrowedFd fd) {
 Result<struct stat> stat_at(BorrowedFd dir, const std::string& path) {
     struct stat st{};
     if (::fstatat(dir.get(), path.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) return st;
+    int code = errno;
+    return fail_errno(code, fmt::format("stat {}", path));
+}
+
+Result<struct stat> stat_target(const std::string& path) {
+    struct stat st{};
+    if (::stat(path.c_str(), &st) == 0) return st;
     int code = errno;
     return fail_errno(code, fmt::format("stat {}", path));
 }
@@ -126,6 +134,51 @@ Result<std::string> read_file_at(BorrowedFd dir, const std::string& path, size_t
     auto st = TRY(stat_fd(fd.borrow()));
     if (!S_ISREG(st.st_mode)) return fail(EBADF, "{} is not a regular file", path);
     return TRY_WITHIN(path, read_all(fd.borrow(), limit));
+}
+
+Status read_at(BorrowedFd fd, std::span<char> buffer, uint64_t offset) {
+    while (!buffer.empty()) {
+        ssize_t n = ::pread(fd.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
+        int code = errno;
+        if (n < 0 && code == EINTR) continue;
+        if (n < 0) return fail_errno(code, "pread");
+        if (n == 0) return fail(EBADMSG, "file ends too early");
+        buffer = buffer.subspan(static_cast<size_t>(n));
+        offset += static_cast<size_t>(n);
+    }
+    return {};
+}
+
+Status write_at(BorrowedFd fd, std::string_view data, uint64_t offset) {
+    while (!data.empty()) {
+        ssize_t n = ::pwrite(fd.get(), data.data(), data.size(), static_cast<off_t>(offset));
+        int code = errno;
+        if (n < 0 && code == EINTR) continue;
+        if (n < 0) return fail_errno(code, "pwrite");
+        data.remove_prefix(static_cast<size_t>(n));
+        offset += static_cast<size_t>(n);
+    }
+    return {};
+}
+
+Status sync_data(BorrowedFd fd) {
+    if (::fdatasync(fd.get()) == 0) return {};
+    int code = errno;
+    return fail_errno(code, "fdatasync");
+}
+
+Status sync_all(BorrowedFd fd) {
+    if (::fsync(fd.get()) == 0) return {};
+    int code = errno;
+    return fail_errno(code, "fsync");
+}
+
+Status lock_exclusively(BorrowedFd fd) {
+    while (::flock(fd.get(), LOCK_EX) < 0) {
+        int code = errno;
+        if (code != EINTR) return fail_errno(code, "flock");
+    }
+    return {};
 }
 
 uint64_t now_usec() {

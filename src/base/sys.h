@@ -23,6 +23,8 @@ Result<UniqueFd> open_at(BorrowedFd dir, const std::string& path, int flags, mod
 Result<struct stat> stat_fd(BorrowedFd fd);
 /// Does not follow a symbolic link at the end.
 Result<struct stat> stat_at(BorrowedFd dir, const std::string& path);
+/// Follows symbolic links.
+Result<struct stat> stat_target(const std::string& path);
 Status mkdir_at(BorrowedFd dir, const std::string& path, mode_t mode);
 /// No error where the directory is there already; the mode is then left alone.
 Status ensure_directory(BorrowedFd dir, const std::string& path, mode_t mode);
@@ -38,6 +40,15 @@ Status write_all(BorrowedFd fd, std::string_view data);
 Result<std::string> read_all(BorrowedFd fd, size_t limit);
 /// A regular file, not through a symbolic link; never blocks on a FIFO or device that somebody put there.
 Result<std::string> read_file_at(BorrowedFd dir, const std::string& path, size_t limit);
+/// Fills the whole buffer from this offset on, or fails (EBADMSG: the file ends before).
+Status read_at(BorrowedFd fd, std::span<char> buffer, uint64_t offset);
+/// Writes all of it at this offset, or fails.
+Status write_at(BorrowedFd fd, std::string_view data, uint64_t offset);
+/// fdatasync(2) and fsync(2): wait for the disk.
+Status sync_data(BorrowedFd fd);
+Status sync_all(BorrowedFd fd);
+/// flock(2), which belongs to the open file description; waits for whoever has it.
+Status lock_exclusively(BorrowedFd fd);
 
 /// CLOCK_MONOTONIC, in microseconds.
 uint64_t now_usec();
