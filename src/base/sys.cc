@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <memory>
@@ -78,6 +79,8 @@ Status link_at(BorrowedFd from_dir, const std::string& from, BorrowedFd to_dir, 
 Status rename_at(BorrowedFd from_dir, const std::string& from, BorrowedFd to_dir, const std::string& to) {
     return outcome(::renameat(from_dir.get(), from.c_str(), to_dir.get(), to.c_str()), "rename", to);
 }
+
+Status set_mode(BorrowedFd fd, mode_t mode) { return outcome(::fchmod(fd.get(), mode), "fchmod", "descriptor"); }
 
 Status symlink_at(const std::string& target, BorrowedFd dir, const std::string& path) {
     return outcome(::symlinkat(target.c_str(), dir.get(), path.c_str()), "symlink", path);
@@ -179,6 +182,18 @@ Status lock_exclusively(BorrowedFd fd) {
         if (code != EINTR) return fail_errno(code, "flock");
     }
     return {};
+}
+
+Status lock_exclusively(BorrowedFd fd, uint64_t timeout_usec) {
+    uint64_t end = now_usec() + timeout_usec;
+    // flock(2) has no deadline of its own, and a signal to end it would be a signal to the whole process.
+    for (useconds_t pause_usec = 20;; pause_usec = std::min(pause_usec * 2, useconds_t{500})) {
+        if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return {};
+        int code = errno;
+        if (code != EWOULDBLOCK && code != EINTR) return fail_errno(code, "flock");
+        if (now_usec() >= end) return fail(ETIMEDOUT, "the lock was held by somebody else for too long");
+        ::usleep(pause_usec);
+    }
 }
 
 uint64_t now_usec() {

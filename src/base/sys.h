@@ -31,6 +31,8 @@ Status ensure_directory(BorrowedFd dir, const std::string& path, mode_t mode);
 Status unlink_at(BorrowedFd dir, const std::string& path, int flags = 0);
 Status link_at(BorrowedFd from_dir, const std::string& from, BorrowedFd to_dir, const std::string& to);
 Status rename_at(BorrowedFd from_dir, const std::string& from, BorrowedFd to_dir, const std::string& to);
+/// fchmod(2): what the umask took away from a new file or directory is given back.
+Status set_mode(BorrowedFd fd, mode_t mode);
 Status symlink_at(const std::string& target, BorrowedFd dir, const std::string& path);
 Result<std::vector<std::string>> list_directory(BorrowedFd dir, const std::string& path);
 
@@ -49,6 +51,8 @@ Status sync_data(BorrowedFd fd);
 Status sync_all(BorrowedFd fd);
 /// flock(2), which belongs to the open file description; waits for whoever has it.
 Status lock_exclusively(BorrowedFd fd);
+/// The same, but waits no longer than `timeout_usec` (ETIMEDOUT).
+Status lock_exclusively(BorrowedFd fd, uint64_t timeout_usec);
 
 /// CLOCK_MONOTONIC, in microseconds.
 uint64_t now_usec();
