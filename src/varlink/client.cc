@@ -39,10 +39,14 @@ Result<Client> Client::connect(const std::string& path, uint64_t timeout_usec) {
     int code = errno;
     if (!socket) return fail_errno(code, "make a socket");
     TRY(limit_connect(socket.borrow(), timeout_usec));
-    int result = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-    code = errno;
+    uint64_t deadline = sys::now_usec() + timeout_usec;
+    int result;
+    do {
+        result = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+        code = errno;
+    } while (result < 0 && code == EINTR && sys::now_usec() < deadline);
     if (result == 0) return Client(std::move(socket));
-    if (timeout_usec > 0 && (code == EAGAIN || code == EINTR)) code = ETIMEDOUT;
+    if (timeout_usec > 0 && code == EAGAIN) code = ETIMEDOUT;
     return fail_errno(code, fmt::format("connect to {}", path));
 }
 
