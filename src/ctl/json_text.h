@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <string>
+
+#include <boost/json/value.hpp>
+
+#include "ctl/options.h"
+
+namespace nsr::ctl {
+
+/// JSON for programs, ended by a newline: on one line (kShort), or indented (kPretty).
+std::string json_text(const boost::json::value& value, JsonMode mode);
+
+}  // namespace nsr::ctl

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+/// nsresourcectl, the tool for people.
+namespace nsr::ctl {
+
+inline constexpr int kDone = 0;
+/// The service refused, or something failed on the way.
+inline constexpr int kFailed = 1;
+inline constexpr int kWrongUsage = 2;
+
+enum class JsonMode { kOff, kShort, kPretty };
+enum class Paging { kOnTerminal, kNever };
+
+/// What holds for every verb.
+struct Setting {
+    std::string socket;
+    JsonMode json = JsonMode::kOff;
+    Paging paging = Paging::kOnTerminal;
+
+    /// The directory of the service's own files, beside its socket: status and registry are there.
+    std::string resource_directory() const;
+};
+
+struct RunVerb {
+    /// 1 or 65536.
+    uint32_t size = 65536;
+    std::optional<std::string> name;
+    /// Program and arguments; not empty.
+    std::vector<std::string> command;
+};
+struct ListVerb {};
+struct ShowVerb {
+    std::string what;
+};
+struct StatusVerb {};
+using Verb = std::variant<RunVerb, ListVerb, ShowVerb, StatusVerb>;
+
+struct Options {
+    Setting setting;
+    Verb verb;
+};
+/// The command line asked for no more than a text, which is printed already, or was wrong, which was said.
+struct Finished {
+    int exit_status;
+};
+
+/// Reads the command line. What follows the first "--" is the command of `run` and is not looked at.
+std::variant<Options, Finished> parse_options(int argc, const char* const* argv);
+
+}  // namespace nsr::ctl

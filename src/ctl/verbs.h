@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include "base/result.h"
+#include "ctl/options.h"
+
+/// One function a verb, in a file of its name. Each gives the exit status of the tool, or an Error for standard error.
+namespace nsr::ctl {
+
+/// Makes a user namespace of this very process, has a range allocated for it, and becomes the command, so that exit
+/// status and signals are the command's own. 127: there is no such command; 126: it cannot be executed.
+Result<int> run(const Setting& setting, const RunVerb& verb);
+Result<int> list(const Setting& setting, const ListVerb& verb);
+Result<int> show(const Setting& setting, const ShowVerb& verb);
+/// kFailed where the service does not answer.
+Result<int> status(const Setting& setting, const StatusVerb& verb);
+
+}  // namespace nsr::ctl

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <gtest/gtest.h>
+#include <boost/json.hpp>
+
+#include "ctl/default_name.h"
+#include "ctl/json_text.h"
+#include "ctl/service.h"
+#include "ctl/table.h"
+#include "registry/names.h"
+
+namespace nsr::ctl {
+namespace {
+
+TEST(Table, AlignsColumnsUnderTheirHeaders) {
+    Table table({{"NAME", Table::Align::kLeft}, {"UID", Table::Align::kRight}, {"X", Table::Align::kLeft}});
+    table.add({"a-long-name", "7", "y"});
+    table.add({"b", "1000"});
+    EXPECT_EQ(table.text(),
+              "NAME          UID  X\n"
+              "a-long-name     7  y\n"
+              "b            1000\n");
+}
+
+TEST(Table, EmptyHasItsHeadersOnly) {
+    Table table({{"NAME", Table::Align::kLeft}, {"UID", Table::Align::kRight}});
+    EXPECT_EQ(table.text(), "NAME  UID\n");
+}
+
+TEST(Pairs, ColonsAreBelowEachOther) { EXPECT_EQ(pairs_text({{"A", "1"}, {"Long", ""}}), "   A: 1\nLong: \n"); }
+
+TEST(Pairs, ValuesCannotCommandTheTerminal) { EXPECT_EQ(pairs_text({{"A", "\x1b[2Jü\n\x7f"}}), "A: ?[2Jü??\n"); }
+
+TEST(JsonText, ShortIsOneLine) {
+    boost::json::value value{{"a", {1, 2}}, {"b", nullptr}};
+    EXPECT_EQ(json_text(value, JsonMode::kShort), "{\"a\":[1,2],\"b\":null}\n");
+}
+
+TEST(JsonText, PrettyIsIndentedAndTheSameValue) {
+    boost::json::value value = boost::json::parse(R"({"a":[1,{"x":"q\""}],"e":[],"o":{},"k\n":"\u0001"})");
+    std::string text = json_text(value, JsonMode::kPretty);
+    EXPECT_EQ(text,
+              "{\n  \"a\": [\n    1,\n    {\n      \"x\": \"q\\\"\"\n    }\n  ],\n  \"e\": [],\n  \"o\": {},\n"
+              "  \"k\\n\": \"\\u0001\"\n}\n");
+    EXPECT_EQ(boost::json::parse(text), value);
+}
+
+TEST(DefaultName, IsTheCommandAndTheProcess) {
+    EXPECT_EQ(default_name("/usr/bin/bash", Uid(0), 17), "bash-17");
+    EXPECT_EQ(default_name("sh", Uid(1000), 4194304), "sh-4194304");
+}
+
+TEST(DefaultName, IsFitWithThePrefixOfAnyUid) {
+    for (const char* command : {"sh", "/", "", "./a.out", "a-name-that-is-much-too-long-for-it", "ü", "x y\n"})
+        for (uint32_t uid : {0U, 1000U, 4294967294U})
+            for (pid_t process : {1, 4194304}) {
+                std::string name = default_name(command, Uid(uid), process);
+                auto whole = registry::final_name(name, Uid(uid), registry::Mangle::kNo, 1);
+                ASSERT_TRUE(whole) << name;
+                EXPECT_TRUE(registry::is_valid_name(*whole)) << *whole;
+                EXPECT_TRUE(name.ends_with("-" + std::to_string(process))) << name;
+            }
+}
+
+std::string meaning(std::string error, boost::json::object parameters = {}) {
+    return explain({.error = std::move(error), .parameters = std::move(parameters), .fds = {}});
+}
+
+TEST(Explain, NamesTheRemedy) {
+    EXPECT_NE(meaning("io.systemd.NamespaceResource.NameExists").find("--name="), std::string::npos);
+    EXPECT_NE(meaning("io.systemd.NamespaceResource.UserNamespaceInterfaceNotSupported").find("status"),
+              std::string::npos);
+    EXPECT_NE(meaning("org.varlink.service.InvalidParameter", {{"parameter", "name"}}).find("22 characters"),
+              std::string::npos);
+    EXPECT_NE(meaning("io.systemd.System", {{"errno", EUSERS}}).find("end some of them"), std::string::npos);
+    EXPECT_NE(meaning("io.systemd.System", {{"errno", EIO}}).find("Input/output error"), std::string::npos);
+}
+
+TEST(Explain, EveryErrorOfTheInterfaceThatRunCanGetHasASentence) {
+    for (const char* name : {"UserNamespaceInterfaceNotSupported", "NameExists", "UserNamespaceExists",
+                             "DynamicRangeUnavailable", "NoDynamicRange"}) {
+        auto error = std::string("io.systemd.NamespaceResource.") + name;
+        EXPECT_EQ(meaning(error).find(error), std::string::npos);
+    }
+}
+
+TEST(Explain, StandsOddAnswers) {
+    EXPECT_EQ(meaning("a.B"), "the service refused: a.B");
+    EXPECT_EQ(meaning("org.varlink.service.InvalidParameter"), "the service did not accept the request");
+    EXPECT_EQ(meaning("org.varlink.service.InvalidParameter", {{"parameter", 3}}),
+              "the service did not accept the request");
+    EXPECT_EQ(meaning("org.varlink.service.InvalidParameter", {{"parameter", "size"}}),
+              "the service did not accept the parameter size");
+    EXPECT_EQ(meaning("io.systemd.System"), "the service failed; its log says why");
+    EXPECT_EQ(meaning("io.systemd.System", {{"errno", "EIO"}}), "the service failed; its log says why");
+    EXPECT_EQ(meaning("io.systemd.System", {{"errno", -1}}), "the service failed with the unknown error -1");
+    EXPECT_EQ(meaning("io.systemd.System", {{"errno", 1LL << 40}}),
+              "the service failed with the unknown error 1099511627776");
+}
+
+}  // namespace
+}  // namespace nsr::ctl
