@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cassert>
+#include <cstring>
 
 namespace nsr::ranges {
 
@@ -16,10 +17,17 @@ void Bitmap::drop_tail() {
     if (size_ % 8 != 0) bytes_.back() = static_cast<uint8_t>(bytes_.back() & ((1u << (size_ % 8)) - 1));
 }
 
+// By words: without a processor's own instruction a count of bits costs the same for 8 bits and for 64, and this is on
+// the way of each allocation.
 uint32_t Bitmap::count() const {
-    uint32_t total = 0;
-    for (uint8_t byte : bytes_) total += static_cast<uint32_t>(std::popcount(byte));
-    return total;
+    int total = 0;
+    size_t done = 0;
+    for (uint64_t word = 0; bytes_.size() - done >= sizeof word; done += sizeof word) {
+        memcpy(&word, &bytes_[done], sizeof word);
+        total += std::popcount(word);
+    }
+    for (; done < bytes_.size(); done++) total += std::popcount(bytes_[done]);
+    return static_cast<uint32_t>(total);
 }
 
 Bitmap Bitmap::inverted() const {

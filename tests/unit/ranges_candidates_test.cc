@@ -35,6 +35,15 @@ TEST(Bitmap, CountsSetsAndInverts) {
     EXPECT_EQ(Bitmap(13, bytes).count(), 13u);
 }
 
+TEST(Bitmap, CountsEveryBitOfAnySize) {
+    for (uint32_t size = 1; size <= 200; size++) {
+        EXPECT_EQ(Bitmap(size).inverted().count(), size);
+        Bitmap last(size);
+        last.set(size - 1);
+        EXPECT_EQ(last.count(), 1u);
+    }
+}
+
 TEST(Candidates, VisitEachRangeOfTheDynamicPoolOnce) {
     for (int i = 0; i < 5; i++) {
         Candidates candidates(kDynamicPool, everything(), fmt::format("name-{}", i));
