@@ -8,7 +8,7 @@ BIN=$(readlink -f "${1:?usage: demo.sh DIRECTORY-OF-THE-BINARIES}")
 readonly BIN SIZE=65536
 SCRATCH='' DAEMON='' SHELL_PID='' USER_ID='' CTL=''
 
-title() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+title() { if [[ -t 1 ]]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 shown() { printf '    %s\n' "$@"; }
 good() { printf '    ok: %s\n' "$*"; }
 die() {
@@ -108,9 +108,9 @@ SHELL_PID=$REPLY
 
 title "3. The maps, from inside and from outside"
 inside 'cat /proc/self/uid_map'
-shown "inside,  /proc/self/uid_map:          $REPLY"
+shown "inside,  /proc/self/uid_map: $REPLY"
 read -r target start size <<<"$REPLY"
-shown "outside, /proc/$SHELL_PID/gid_map: $(cat "/proc/$SHELL_PID/gid_map")"
+shown "outside, /proc/$SHELL_PID/uid_map: $(cat "/proc/$SHELL_PID/uid_map")"
 expect "the range starts at 0 inside" "$target" 0
 expect "it has $SIZE ids" "$size" "$SIZE"
 expect "it starts at a multiple of $SIZE outside" "$((start % SIZE))" 0
