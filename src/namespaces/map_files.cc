@@ -57,6 +57,16 @@ Status write_once(BorrowedFd fd, std::string_view text, std::string_view what) {
 
 }  // namespace
 
+Result<Maps> read_maps(const UserNamespace& target) {
+    auto zombie = TRY(ThrowAway::run({.join = target.fd()}));
+    UniqueFd uids = TRY(sys::open_at(sys::kCwd, fmt::format("/proc/{}/uid_map", zombie.pid()), O_RDONLY));
+    UniqueFd gids = TRY(sys::open_at(sys::kCwd, fmt::format("/proc/{}/gid_map", zombie.pid()), O_RDONLY));
+    Maps maps;
+    maps.uids = TRY(read_map(uids.borrow()));
+    maps.gids = TRY(read_map(gids.borrow()));
+    return maps;
+}
+
 Result<MapFiles> MapFiles::open(const UserNamespace& target, const UserNamespace& parent, const UserNamespace& own) {
     auto zombie = TRY(ThrowAway::run({.join = target.fd()}));
     std::array<std::string, kFiles> paths{fmt::format("/proc/{}/uid_map", zombie.pid()),

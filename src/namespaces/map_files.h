@@ -6,6 +6,13 @@
 
 namespace nsr::namespaces {
 
+struct Maps {
+    IdMap uids, gids;
+};
+
+/// Both maps of a namespace, their outside ids as the calling process's own namespace sees them.
+Result<Maps> read_maps(const UserNamespace& target);
+
 /// The uid_map, gid_map and setgroups files of a user namespace, opened with the right to write them. They hold the
 /// namespace (and so keep it alive), not a process: nobody can get between the two maps by killing something.
 class MapFiles {

@@ -60,4 +60,14 @@ Life Prober::probe(const NsIdentity& identity) const {
     return errno == ESTALE ? Life::kDead : Life::kUnknown;
 }
 
+Result<std::optional<UserNamespace>> Prober::open(const NsIdentity& identity) const {
+    if (!nsfs_ || identity.id.value == 0) return fail(ENOTSUP, "no file handles of namespaces on this kernel");
+    HandleBuffer handle = make_handle(identity);
+    UniqueFd fd(open_by_handle_at(nsfs_.get(), handle.get(), O_RDONLY | O_CLOEXEC));
+    int code = errno;
+    if (!fd && code == ESTALE) return std::optional<UserNamespace>();
+    if (!fd) return fail_errno(code, "open user namespace by handle");
+    return std::optional(TRY(UserNamespace::from_descriptor(std::move(fd))));
+}
+
 }  // namespace nsr::namespaces

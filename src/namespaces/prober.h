@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "base/types.h"
+#include "namespaces/user_namespace.h"
 
 namespace nsr::namespaces {
 
@@ -19,6 +20,9 @@ public:
     static Result<Prober> create();
 
     bool works() const { return static_cast<bool>(nsfs_); }
+    /// The namespace itself. Nothing: it is dead. ENOTSUP where this kernel cannot tell, or the identity has no 64-bit
+    /// id.
+    Result<std::optional<UserNamespace>> open(const NsIdentity& identity) const;
     /// One system call, or two if it lives. kUnknown for an identity without a 64-bit id.
     Life probe(const NsIdentity& identity) const;
 

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "manager/instance.h"
+
+#include <malloc.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "manager/listening_socket.h"
+#include "manager/manager.h"
+#include "manager/spawn.h"
+#include "manager/startup.h"
+
+namespace nsr::manager {
+
+namespace {
+
+void notify(const std::string& text) {
+    int result = sd_notify(0, text.c_str());
+    if (result < 0) log::warning("Cannot tell the service manager: {}", errno_name(-result));
+}
+
+policy::Choice choose_level(const Options& options) {
+    auto choice = policy::choose_level(options.enforcement);
+    bool is_risky = choice.level == policy::Level::kNone || choice.level == policy::Level::kRefuse;
+    log::write(is_risky ? log::Level::kWarning : log::Level::kNotice,
+               fmt::format("Enforcement: {} ({})", policy::level_to_string(choice.level), choice.reason));
+    return choice;
+}
+
+}  // namespace
+
+Result<int> run_instance(const Options& options) {
+    if (geteuid() != 0) return fail(EPERM, "only root can hand out user ids");
+    size_t connections = TRY(max_connections());
+    auto premises = TRY(enter_premises(options));
+    auto choice = choose_level(options);
+    auto context = TRY(open_context(premises, options, choice.level));
+    auto living = TRY_WITHIN("recovery of the registry", recover(context));
+    auto socket = TRY(ListeningSocket::acquire(options.runtime_dir));
+    auto loop = TRY(EventLoop::create());
+    WorkerPool::Config workers{.program = TRY(find_worker_program()),
+                               .runtime_dir = options.runtime_dir,
+                               .state_dir = options.state_dir,
+                               .level = choice.level,
+                               .log_level = options.log_level,
+                               .instance_lock = premises.instance_lock.borrow()};
+    Manager manager(loop, socket.fd(), connections, std::move(workers), TRY(namespaces::Prober::create()));
+    for (const auto& identity : living) manager.reaper().watch(identity);
+    TRY(manager.start());
+    TRY(loop.feed_watchdog());
+    TRY(write_status(premises, choice, context));
+    malloc_trim(0);  // recovery may have needed much, once
+    notify(fmt::format("READY=1\nSTATUS=Enforcement: {} ({})", policy::level_to_string(choice.level), choice.reason));
+    int exit_status = TRY(loop.run());
+    notify("STOPPING=1");
+    manager.stop();
+    remove_status(premises);
+    if (choice.level == policy::Level::kQuarantine) TRY(context.used_set->give_back());
+    return exit_status;
+}
+
+}  // namespace nsr::manager

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "manager/manager.h"
+
+#include <malloc.h>
+#include <sys/epoll.h>
+#include <algorithm>
+#include <csignal>
+
+#include "base/log.h"
+#include "base/sys.h"
+
+namespace nsr::manager {
+
+namespace {
+
+using pool::Message;
+using pool::MessageType;
+using pool::Slot;
+using pool::WorkerState;
+
+/// So many workers may be busy for one uid: the others are for the others.
+constexpr int kMaxBusyPerUid = 16;
+/// If connections still wait after this, another worker is started.
+constexpr uint64_t kGrowthUsec = 5'000;
+constexpr uint64_t kTickUsec = 1'000'000;
+constexpr uint64_t kStopGraceUsec = 5'000'000;
+constexpr int kMaxAttempts = 3;
+
+}  // namespace
+
+Manager::Manager(EventLoop& loop, BorrowedFd listening, size_t max_connections, WorkerPool::Config workers,
+                 namespaces::Prober prober)
+    : loop_(loop),
+      listening_(listening),
+      table_(max_connections),
+      pool_(loop, std::move(workers),
+            {.on_message = [this](Worker& worker, Message message) { on_message(worker, std::move(message)); },
+             .on_exit = [this](Worker& worker) { on_worker_exit(worker); },
+             .on_hopeless =
+                 [this] {
+                     log::error("No worker can live; giving up");
+                     loop_.stop(kHopeless);
+                 }}),
+      reaper_(std::move(prober), [this](std::vector<NsIdentity> dead) { release(std::move(dead)); }) {}
+
+Status Manager::start() {
+    listening_source_ = TRY(loop_.watch_fd(listening_, EPOLLIN, [this] { accept_clients(); }));
+    for (int signal : {SIGTERM, SIGINT})
+        sources_.push_back(TRY(loop_.watch_signal(signal, [this](int) { loop_.stop(EXIT_SUCCESS); })));
+    sources_.push_back(TRY(loop_.watch_signal(SIGUSR2, [this](int) { pool_.grow(); })));
+    sources_.push_back(TRY(loop_.watch_signal(SIGRTMIN + 18, [this](int value) { on_generic_signal(value); })));
+    growth_timer_ = TRY(loop_.make_timer([this] {
+        growing_ = false;
+        if (table_.anybody_waits() || !jobs_.empty()) pool_.grow();
+        dispatch();
+    }));
+    tick_timer_ = TRY(loop_.make_timer([this] { tick(); }));
+    tick_timer_.fire_after(kTickUsec);
+    TRY(reaper_.start(loop_));
+    return pool_.start();
+}
+
+void Manager::stop() { pool_.stop(kStopGraceUsec); }
+
+void Manager::tick() {
+    pool_.kill_late();
+    pool_.retire_idle();
+    close_slow_ones();
+    listening_source_.enable();
+    tick_timer_.fire_after(kTickUsec);
+}
+
+// systemd's generic signal: 0 to 7 is a log level, anything else a wish for memory.
+void Manager::on_generic_signal(int value) {
+    if (value >= static_cast<int>(log::Level::kError) && value <= static_cast<int>(log::Level::kDebug)) {
+        log::set_level(log::Level{value});
+        pool_.set_log_level(log::Level{value});
+    } else {
+        malloc_trim(0);
+    }
+}
+
+void Manager::dispatch() {
+    while (dispatch_job() == Step::kDone || dispatch_connection() == Step::kDone) {
+    }
+    announce_demand();
+}
+
+// Lingering workers look at this before they wait, and the manager looks at them after it has said so: one of the two
+// sees the other.
+void Manager::announce_demand() {
+    bool waiting = table_.anybody_waits() || !jobs_.empty();
+    auto demand = waiting ? Slot::Demand::kWaiting : Slot::Demand::kNone;
+    if (demand != demand_) {
+        demand_ = demand;
+        for (auto& worker : pool_.all()) worker->slot.set_demand(demand);
+        if (waiting) {
+            while (dispatch_job() == Step::kDone || dispatch_connection() == Step::kDone) {
+            }
+        }
+    }
+    if (waiting && !growing_) {
+        growing_ = true;
+        growth_timer_.fire_after(kGrowthUsec);
+    }
+}
+
+Manager::Step Manager::dispatch_job() {
+    if (jobs_.empty()) return Step::kNothingToDo;
+    // Releases take the registry lock again and again: one after the other, or they only get in each other's way.
+    bool released = std::ranges::any_of(
+        pool_.all(), [](const auto& worker) { return worker->job && worker->job->type == MessageType::kRelease; });
+    auto job = std::ranges::find_if(
+        jobs_, [&](const Job& candidate) { return !released || candidate.type != MessageType::kRelease; });
+    if (job == jobs_.end()) return Step::kNothingToDo;
+    Worker* worker = pool_.find_idle();
+    if (!worker) worker = claim_lingering();
+    if (!worker) return Step::kNothingToDo;
+    Job next = std::move(*job);
+    jobs_.erase(job);
+    hand_over(*worker, std::move(next));
+    return Step::kDone;
+}
+
+bool Manager::may_have_worker(const Account& account) {
+    auto busy = std::ranges::count_if(pool_.all(), [&](const auto& worker) {
+        return worker->connection && worker->uid == account.uid && worker->slot.state() == WorkerState::kBusy;
+    });
+    return busy < kMaxBusyPerUid;
+}
+
+Manager::Step Manager::dispatch_connection() {
+    Connection* connection = table_.next([this](const Account& account) { return may_have_worker(account); });
+    if (!connection) return Step::kNothingToDo;
+    Worker* worker = pool_.find_idle();
+    if (!worker) worker = claim_lingering();
+    if (!worker) return Step::kNothingToDo;
+    hand_over(*worker, *connection);
+    return Step::kDone;
+}
+
+// Takes the connection away from a lingering worker. Nothing of it has been read beyond the last answer, so that it can
+// go back among the idle ones; if there is a new request already, the event loop will say so.
+Worker* Manager::claim_lingering() {
+    for (auto& worker : pool_.all()) {
+        if (!worker->connection) continue;
+        if (worker->slot.exchange(WorkerState::kLingering, WorkerState::kClaimed) == Slot::Swap::kNotSo) continue;
+        Connection* old = table_.find(*worker->connection);
+        worker->connection.reset();
+        if (old && !watch(*old)) table_.remove(*old);
+        return worker.get();
+    }
+    return nullptr;
+}
+
+void Manager::hand_over(Worker& worker, Connection& connection) {
+    table_.set_served(connection);
+    Message message;
+    message.type = MessageType::kServe;
+    message.connection_id = connection.id;
+    message.peer = connection.peer;
+    message.fd = UniqueFd(connection.fd.get());
+    worker.slot.set_state(WorkerState::kBusy);
+    auto sent = worker.channel.send(message);
+    static_cast<void>(message.fd.release());  // it is the table's
+    if (!sent) {
+        log::error("Worker {} takes no connection: {}", worker.pid, sent.error().what());
+        table_.remove(connection);
+        return;
+    }
+    worker.connection = connection.id;
+    worker.uid = Uid(connection.peer.uid);
+}
+
+void Manager::hand_over(Worker& worker, Job job) {
+    Message message;
+    message.type = job.type;
+    message.writer = job.writer;
+    message.namespaces = job.namespaces;
+    worker.slot.set_state(WorkerState::kBusy);
+    if (auto sent = worker.channel.send(message); !sent)
+        log::error("Worker {} takes no job: {}", worker.pid, sent.error().what());
+    worker.job = std::move(job);
+}
+
+void Manager::set_idle(Worker& worker) {
+    worker.slot.set_state(WorkerState::kIdle);
+    worker.slot.set_demand(demand_);
+    worker.idle_since_usec = sys::now_usec();
+}
+
+void Manager::on_message(Worker& worker, Message message) {
+    switch (message.type) {
+        case MessageType::kReady:
+            worker.ready = true;
+            set_idle(worker);
+            break;
+        case MessageType::kConnectionIdle:
+        case MessageType::kConnectionClosed:
+            on_connection_back(worker, message.connection_id, message.type);
+            break;
+        case MessageType::kRegistered:
+            for (const auto& identity : message.namespaces) reaper_.watch(identity);
+            return;
+        case MessageType::kJobDone:
+            if (worker.job && worker.job->type == MessageType::kRelease)
+                reaper_.done(worker.job->namespaces, message.namespaces);
+            worker.job.reset();
+            set_idle(worker);
+            break;
+        case MessageType::kLowOnRanges:
+            if (std::ranges::none_of(jobs_, [](const Job& job) { return job.type == MessageType::kRefill; }))
+                jobs_.push_back({.type = MessageType::kRefill, .namespaces = {}});
+            break;
+        default:
+            log::error("Worker {} sent a message of unknown type", worker.pid);
+            return;
+    }
+    dispatch();
+}
+
+void Manager::on_connection_back(Worker& worker, uint64_t id, MessageType how) {
+    // A message about a connection that was claimed meanwhile, or evicted, concerns nobody.
+    if (worker.connection != id) return;
+    worker.connection.reset();
+    set_idle(worker);
+    Connection* connection = table_.find(id);
+    if (!connection) return;
+    if (how == MessageType::kConnectionClosed || !watch(*connection)) table_.remove(*connection);
+}
+
+void Manager::on_worker_exit(Worker& worker) {
+    if (worker.connection)
+        if (Connection* connection = table_.find(*worker.connection)) table_.remove(*connection);
+    if (worker.job && ++worker.job->attempts < kMaxAttempts) jobs_.push_back(std::move(*worker.job));
+    // Whatever it was at: nothing of a killed call may stay.
+    jobs_.push_front({.type = MessageType::kRepair, .writer = worker.pid, .namespaces = {}});
+    worker.connection.reset();
+    worker.job.reset();
+    worker.retiring = true;
+    dispatch();
+}
+
+void Manager::release(std::vector<NsIdentity> dead) {
+    for (size_t i = 0; i < dead.size(); i += pool::kMaxNamespaces) {
+        auto begin = dead.begin() + static_cast<std::ptrdiff_t>(i);
+        auto end = dead.begin() + static_cast<std::ptrdiff_t>(std::min(i + pool::kMaxNamespaces, dead.size()));
+        jobs_.push_back({.type = MessageType::kRelease, .namespaces = {begin, end}});
+    }
+    dispatch();
+}
+
+}  // namespace nsr::manager

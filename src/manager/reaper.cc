@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "manager/reaper.h"
+
+#include <algorithm>
+
+#include "base/sys.h"
+
+namespace nsr::manager {
+
+namespace {
+
+constexpr uint64_t kShortestUsec = 200'000;
+constexpr uint64_t kLongestUsec = 5'000'000;
+/// A sweep may take one part in so many of the time.
+constexpr uint64_t kShare = 25;
+constexpr uint64_t kRetryUsec = 1'000'000;
+
+}  // namespace
+
+Reaper::Reaper(namespaces::Prober prober, std::function<void(std::vector<NsIdentity>)> release)
+    : prober_(std::move(prober)), release_(std::move(release)) {}
+
+Status Reaper::start(EventLoop& loop) {
+    if (!prober_.works()) return {};
+    timer_ = TRY(loop.make_timer([this] {
+        armed_ = false;
+        uint64_t pause = sweep();
+        if (watched_.empty()) return;
+        armed_ = true;
+        timer_.fire_after(pause);
+    }));
+    arm();
+    return {};
+}
+
+void Reaper::arm() {
+    if (armed_ || !timer_ || watched_.empty()) return;
+    armed_ = true;
+    timer_.fire_after(kShortestUsec);
+}
+
+void Reaper::watch(const NsIdentity& identity) {
+    // A new registration under an inode number takes the place of a dead one: its release is over by then.
+    watched_[identity.inode] = Entry{identity, false, 0};
+    arm();
+}
+
+uint64_t Reaper::sweep() {
+    uint64_t begin = sys::now_usec();
+    std::vector<NsIdentity> dead;
+    for (auto& [inode, entry] : watched_) {
+        if (entry.releasing || entry.not_before_usec > begin) continue;
+        if (prober_.probe(entry.identity) != namespaces::Life::kDead) continue;
+        entry.releasing = true;
+        dead.push_back(entry.identity);
+    }
+    if (!dead.empty()) release_(std::move(dead));
+    return std::clamp((sys::now_usec() - begin) * kShare, kShortestUsec, kLongestUsec);
+}
+
+void Reaper::done(const std::vector<NsIdentity>& released, const std::vector<NsIdentity>& unfinished) {
+    for (const auto& identity : released) {
+        auto found = watched_.find(identity.inode);
+        if (found == watched_.end() || found->second.identity != identity) continue;
+        if (std::ranges::find(unfinished, identity) == unfinished.end()) {
+            watched_.erase(found);
+        } else {
+            found->second.releasing = false;
+            found->second.not_before_usec = sys::now_usec() + kRetryUsec;
+        }
+    }
+}
+
+}  // namespace nsr::manager

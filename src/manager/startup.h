@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <vector>
+
+#include "manager/options.h"
+#include "service/context.h"
+
+/// What is done before the first client is served.
+namespace nsr::manager {
+
+/// The directories, and the lock that keeps a second instance away from them.
+struct Premises {
+    UniqueFd runtime, state, instance_lock;
+};
+/// EBUSY if another instance, or a worker of one, is still there after some seconds.
+Result<Premises> enter_premises(const Options& options);
+
+/// Puts right what an earlier instance left, whenever it was killed, and gives the namespaces that live.
+Result<std::vector<NsIdentity>> recover(service::Context& context);
+
+/// Opens everything that a level needs, and marks ranges ahead where it needs that.
+Result<service::Context> open_context(const Premises& premises, const Options& options, policy::Level level);
+
+/// As many connections as the limit on descriptors leaves room for; raises that limit as far as it goes.
+Result<size_t> max_connections();
+
+/// `<runtime>/nsresource/status`, for nsresourcectl.
+Status write_status(const Premises& premises, const policy::Choice& choice, const service::Context& context);
+void remove_status(const Premises& premises);
+
+}  // namespace nsr::manager

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "manager/worker_pool.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <algorithm>
+#include <csignal>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "manager/spawn.h"
+#include "pool/start.h"
+
+namespace nsr::manager {
+
+namespace {
+
+constexpr size_t kMaxStarts = 250;
+constexpr uint64_t kStartWindowUsec = 2'000'000;
+constexpr uint64_t kIdleUsec = 25'000'000;
+
+void kill_process(const Worker& worker) { syscall(SYS_pidfd_send_signal, worker.pidfd.get(), SIGKILL, nullptr, 0); }
+
+}  // namespace
+
+WorkerPool::WorkerPool(EventLoop& loop, Config config, Events events)
+    : loop_(loop), config_(std::move(config)), events_(std::move(events)) {}
+
+Status WorkerPool::start() {
+    refill_timer_ = TRY(loop_.make_timer([this] { refill(); }));
+    refill();
+    return {};
+}
+
+WorkerPool::StartRate WorkerPool::count_start() {
+    uint64_t now = sys::now_usec();
+    while (!starts_usec_.empty() && starts_usec_.front() + kStartWindowUsec <= now) starts_usec_.pop_front();
+    if (starts_usec_.size() >= kMaxStarts) return StartRate::kExceeded;
+    starts_usec_.push_back(now);
+    return StartRate::kAllowed;
+}
+
+void WorkerPool::refill() {
+    while (workers_.size() < kLow) {
+        if (count_start() == StartRate::kExceeded) {
+            if (workers_.empty()) return events_.on_hopeless();
+            log::warning("{} workers were started in {} seconds; waiting before the next", kMaxStarts,
+                         kStartWindowUsec / 1'000'000);
+            return refill_timer_.fire_after(kStartWindowUsec);
+        }
+        if (auto spawned = spawn(); !spawned) log::error("Cannot start a worker: {}", spawned.error().what());
+    }
+}
+
+void WorkerPool::grow() {
+    if (workers_.size() >= kHigh || count_start() == StartRate::kExceeded) return;
+    if (auto spawned = spawn(); !spawned) log::error("Cannot start a worker: {}", spawned.error().what());
+}
+
+Status WorkerPool::spawn() {
+    auto pair = TRY(sys::socket_pair(SOCK_SEQPACKET));
+    pool::Slot slot = TRY(pool::Slot::create());
+    // The manager waits for nobody, not even for a worker that does not read.
+    fcntl(pair.first.get(), F_SETFL, O_RDWR | O_NONBLOCK);
+    const std::pair<BorrowedFd, int> fds[] = {{pair.second.borrow(), pool::kChannelFd},
+                                              {slot.fd(), pool::kSlotFd},
+                                              {config_.instance_lock, pool::kInstanceLockFd}};
+    pid_t pid =
+        TRY(manager::spawn(config_.program,
+                           {config_.runtime_dir, config_.state_dir, std::string(policy::level_to_string(config_.level)),
+                            std::string(log::level_to_string(config_.log_level))},
+                           fds));
+    UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    int code = errno;
+    if (!pidfd) {
+        kill(pid, SIGKILL);
+        waitpid(pid, nullptr, 0);
+        return fail_errno(code, "pidfd_open");
+    }
+    auto worker = std::make_unique<Worker>(pid, std::move(pidfd), std::move(pair.first), std::move(slot));
+    Worker* raw = worker.get();
+    worker->channel_source = TRY(loop_.watch_fd(raw->channel.fd(), EPOLLIN, [this, raw] { on_channel(*raw); }));
+    worker->exit_source = TRY(loop_.watch_fd(raw->pidfd.borrow(), EPOLLIN, [this, raw] { on_exit(*raw); }));
+    workers_.push_back(std::move(worker));
+    return {};
+}
+
+void WorkerPool::on_channel(Worker& worker) {
+    auto message = worker.channel.receive();
+    if (!message && message.error().code() == EAGAIN) return;
+    if (!message || !*message) {
+        // It is about to end, or has lost its mind.
+        worker.channel_source.disable();
+        if (!message) kill_process(worker);
+        return;
+    }
+    events_.on_message(worker, std::move(**message));
+}
+
+void WorkerPool::log_exit(const Worker& worker) const {
+    siginfo_t info{};
+    waitid(P_PIDFD, static_cast<id_t>(worker.pidfd.get()), &info, WEXITED);
+    switch (info.si_code) {
+        case CLD_EXITED:
+            if (info.si_status == 0)
+                log::debug("Worker {} ended", worker.pid);
+            else
+                log::warning("Worker {} failed with exit status {}", worker.pid, info.si_status);
+            break;
+        case CLD_DUMPED:
+            log::error("Worker {} crashed with signal {} and dumped core", worker.pid, sigabbrev_np(info.si_status));
+            break;
+        default:
+            log::warning("Worker {} was killed by signal {}", worker.pid, sigabbrev_np(info.si_status));
+    }
+}
+
+void WorkerPool::on_exit(Worker& worker) {
+    // What it said before it died still counts.
+    for (;;) {
+        auto message = worker.channel.receive();
+        if (!message || !*message) break;
+        events_.on_message(worker, std::move(**message));
+    }
+    log_exit(worker);
+    events_.on_exit(worker);
+    std::erase_if(workers_, [&](const auto& candidate) { return candidate.get() == &worker; });
+    refill();
+}
+
+Worker* WorkerPool::find_idle() {
+    Worker* found = nullptr;
+    for (auto& worker : workers_)
+        if (worker->is_idle() && (!found || worker->idle_since_usec > found->idle_since_usec)) found = worker.get();
+    return found;
+}
+
+void WorkerPool::retire_idle() {
+    uint64_t now = sys::now_usec();
+    size_t staying =
+        static_cast<size_t>(std::ranges::count_if(workers_, [](const auto& worker) { return !worker->retiring; }));
+    for (auto& worker : workers_) {
+        if (staying <= kLow) return;
+        if (!worker->is_idle() || worker->idle_since_usec + kIdleUsec > now) continue;
+        worker->retiring = true;
+        shutdown(worker->channel.fd().get(), SHUT_WR);
+        --staying;
+    }
+}
+
+void WorkerPool::kill_late() {
+    uint64_t now = sys::now_usec();
+    for (auto& worker : workers_) {
+        uint64_t deadline = worker->slot.deadline_usec();
+        if (deadline == 0 || deadline > now) continue;
+        log::error("Worker {} has passed its deadline, and is killed", worker->pid);
+        worker->slot.set_deadline_usec(0);
+        kill_process(*worker);
+    }
+}
+
+void WorkerPool::stop(uint64_t grace_usec) {
+    for (auto& worker : workers_) shutdown(worker->channel.fd().get(), SHUT_RDWR);
+    uint64_t end = sys::now_usec() + grace_usec;
+    for (auto& worker : workers_) {
+        struct pollfd poll{worker->pidfd.get(), POLLIN, 0};
+        uint64_t now = sys::now_usec();
+        auto ended = sys::poll({&poll, 1}, end > now ? end - now : 0);
+        if (!ended || *ended == 0) kill_process(*worker);
+        log_exit(*worker);
+    }
+    workers_.clear();
+}
+
+}  // namespace nsr::manager

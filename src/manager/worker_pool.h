@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "manager/event_loop.h"
+#include "policy/level.h"
+#include "pool/channel.h"
+#include "pool/slot.h"
+
+namespace nsr::manager {
+
+/// Work that no client waits for.
+struct Job {
+    pool::MessageType type{};
+    pid_t writer = 0;
+    std::vector<NsIdentity> namespaces;
+    int attempts = 0;
+};
+
+/// One worker process.
+struct Worker {
+    Worker(pid_t process, UniqueFd process_fd, UniqueFd socket, pool::Slot shared)
+        : pid(process), pidfd(std::move(process_fd)), channel(std::move(socket)), slot(std::move(shared)) {}
+
+    bool is_idle() const { return ready && !retiring && !connection && !job; }
+
+    pid_t pid;
+    UniqueFd pidfd;
+    pool::Channel channel;
+    pool::Slot slot;
+    bool ready = false;  ///< has said that it is up
+    bool retiring = false;
+    std::optional<uint64_t> connection;  ///< id of the one that it has, lingering included
+    Uid uid;                             ///< whose connection that is
+    std::optional<Job> job;
+    uint64_t idle_since_usec = 0;
+    Source channel_source, exit_source;
+};
+
+/// The worker processes: started, watched, refilled to the low watermark, retired.
+class WorkerPool {
+public:
+    static constexpr size_t kLow = 5;
+    static constexpr size_t kHigh = 64;
+
+    struct Config {
+        std::string program;  ///< path of nsresourcework
+        std::string runtime_dir, state_dir;
+        policy::Level level = policy::Level::kRefuse;
+        log::Level log_level = log::Level::kInfo;
+        BorrowedFd instance_lock;
+    };
+    struct Events {
+        std::function<void(Worker&, pool::Message)> on_message;
+        /// The process is gone; it is removed from the pool after this.
+        std::function<void(Worker&)> on_exit;
+        /// No worker lives, and no more may be started for now: something is badly wrong.
+        std::function<void()> on_hopeless;
+    };
+
+    WorkerPool(EventLoop& loop, Config config, Events events);
+
+    Status start();
+    /// One more, unless the high watermark is reached or too many were started lately.
+    void grow();
+    /// Keeps the low watermark, as far as the start rate allows; else tries again later.
+    void refill();
+    /// Ends workers above the low watermark that have been idle for long.
+    void retire_idle();
+    /// Kills those that have passed their deadline.
+    void kill_late();
+    /// Ends all: asks them by closing their channels, kills what is left after `grace_usec`.
+    void stop(uint64_t grace_usec);
+
+    /// An idle worker, the one that was busy last; null if there is none.
+    Worker* find_idle();
+    std::vector<std::unique_ptr<Worker>>& all() { return workers_; }
+    void set_log_level(log::Level level) { config_.log_level = level; }
+
+private:
+    Status spawn();
+    enum class StartRate { kAllowed, kExceeded };
+    StartRate count_start();
+    void on_channel(Worker& worker);
+    void on_exit(Worker& worker);
+    void log_exit(const Worker& worker) const;
+
+    EventLoop& loop_;
+    Config config_;
+    Events events_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    std::deque<uint64_t> starts_usec_;
+    Source refill_timer_;
+};
+
+}  // namespace nsr::manager

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <sys/socket.h>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "base/types.h"
+
+namespace nsr::pool {
+
+enum class MessageType : uint32_t {
+    // manager to worker
+    kServe,    ///< a connection, as the message's descriptor
+    kRelease,  ///< registrations whose namespace is dead, to be taken back
+    kRepair,   ///< a worker of this process id died: undo what it left half done
+    kRefill,   ///< mark fresh ranges ahead
+    // worker to manager
+    kReady,             ///< up, and waiting
+    kConnectionIdle,    ///< the connection has nothing more to say at present
+    kConnectionClosed,  ///< it is over
+    kRegistered,        ///< namespaces that now have a registration
+    kJobDone,           ///< a release or repair has ended; namespaces that could not be released yet are named
+    kLowOnRanges,       ///< somebody should refill
+};
+
+/// One message between the manager and a worker.
+struct Message {
+    MessageType type{};
+    uint64_t connection_id = 0;  ///< kServe, kConnectionIdle, kConnectionClosed
+    struct ucred peer{};         ///< kServe
+    pid_t writer = 0;            ///< kRepair
+    UniqueFd fd;                 ///< kServe
+    std::vector<NsIdentity> namespaces;
+};
+
+/// The most namespaces in one message.
+constexpr size_t kMaxNamespaces = 256;
+
+/// One end of the SOCK_SEQPACKET pair between the manager and a worker.
+class Channel {
+public:
+    explicit Channel(UniqueFd socket) : socket_(std::move(socket)) {}
+
+    BorrowedFd fd() const { return socket_.borrow(); }
+
+    /// EAGAIN where the other side does not read (only possible on a non-blocking socket).
+    Status send(const Message& message) const;
+    /// Nothing: the other side is gone. EAGAIN on a non-blocking socket where there is no message.
+    Result<std::optional<Message>> receive() const;
+
+private:
+    UniqueFd socket_;
+};
+
+}  // namespace nsr::pool

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace nsr::pool {
+
+/// What a worker is doing, as the manager sees it without asking.
+enum class WorkerState : uint32_t {
+    kIdle,       ///< waits for the next message of the manager
+    kBusy,       ///< has a connection or a job
+    kLingering,  ///< has answered, and waits a moment for the next request on the same connection
+    kClaimed,    ///< was lingering when the manager took its connection away, to give it another one
+};
+
+/// A page of memory shared by the manager and one worker. It saves a message for each request: a worker that keeps a
+/// connection for its next request says so here, and the manager takes it back with one atomic exchange.
+class Slot {
+public:
+    /// For the manager: a new page, in state kIdle, behind a descriptor that the worker inherits.
+    static Result<Slot> create();
+    /// For the worker.
+    static Result<Slot> attach(UniqueFd fd);
+
+    Slot(Slot&& other) noexcept : fd_(std::move(other.fd_)), page_(std::exchange(other.page_, nullptr)) {}
+    Slot& operator=(Slot&&) = delete;
+    ~Slot();
+
+    BorrowedFd fd() const { return fd_.borrow(); }
+
+    WorkerState state() const { return page_->state.load(); }
+    void set_state(WorkerState state) { page_->state.store(state); }
+    enum class Swap { kDone, kNotSo };
+    /// Goes from one state to another, unless the other side was faster.
+    Swap exchange(WorkerState from, WorkerState to) {
+        return page_->state.compare_exchange_strong(from, to) ? Swap::kDone : Swap::kNotSo;
+    }
+
+    /// When the manager will kill the worker, in microseconds of CLOCK_MONOTONIC; 0: it may take its time.
+    uint64_t deadline_usec() const { return page_->deadline_usec.load(); }
+    void set_deadline_usec(uint64_t when) { page_->deadline_usec.store(when); }
+
+    /// Connections are waiting, so a worker should not linger.
+    enum class Demand : uint32_t { kNone, kWaiting };
+    Demand demand() const { return page_->demand.load(); }
+    void set_demand(Demand demand) { page_->demand.store(demand); }
+
+private:
+    struct Page {
+        std::atomic<WorkerState> state;
+        std::atomic<Demand> demand;
+        std::atomic<uint64_t> deadline_usec;
+    };
+
+    Slot(UniqueFd fd, Page* page) : fd_(std::move(fd)), page_(page) {}
+    static Result<Slot> map(UniqueFd fd);
+
+    UniqueFd fd_;
+    Page* page_;
+};
+
+}  // namespace nsr::pool

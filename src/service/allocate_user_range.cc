@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <array>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "namespaces/map_files.h"
+#include "service/methods.h"
+#include "service/parent_view.h"
+#include "service/range_picker.h"
+#include "service/request.h"
+
+namespace nsr::service {
+
+namespace {
+
+using namespaces::IdMap;
+using registry::Registration;
+using varlink::Kind;
+using varlink::Presence;
+
+constexpr std::array<std::string_view, 2> kTypes{"managed", "self"};
+constexpr std::array<varlink::Field, 8> kFields{{
+    {"name", Kind::kString},
+    {"mangleName", Kind::kBool, Presence::kOptional},
+    {"size", Kind::kInt, Presence::kMandatory, varlink::kAnySize},
+    {"target", Kind::kInt, Presence::kOptional, varlink::kIdBounds},
+    {kUserNamespaceField, Kind::kInt, Presence::kMandatory, varlink::kUint32Bounds},
+    {"type", Kind::kString, Presence::kOptional, {}, kTypes},
+    {"delegateContainerRanges", Kind::kInt, Presence::kOptional, varlink::kUint32Bounds},
+    {"mapForeign", Kind::kBool, Presence::kOptional},
+}};
+
+constexpr int64_t kMaxDelegations = 16;
+/// target + size may not reach beyond the last id.
+constexpr int64_t kTargetEnd = 4294967295;
+/// The ids that foreign disk images are stored with (interface.md section 2, mapForeign).
+constexpr uint32_t kForeignStart = 2147352576, kForeignSize = 65536;
+/// How often another caller may snatch the range that was just found free.
+constexpr int kMaxRaces = 64;
+
+enum class Type { kManaged, kSelf };
+
+/// What is asked for, once it has been found to make sense.
+struct Wish {
+    std::string name;
+    Type type = Type::kManaged;
+    uint32_t size = 0;
+    std::optional<uint32_t> target;
+    uint32_t delegations = 0;
+    bool foreign = false;
+};
+
+OrFault<Wish> read_wish(const varlink::Call& call) {
+    const auto& parameters = call.parameters;
+    Wish wish;
+    wish.name = TRY(take_name(call));
+    wish.type = parameters.string("type").value_or("managed") == "self" ? Type::kSelf : Type::kManaged;
+    int64_t size = *parameters.integer("size");
+    bool known_size = size == 1 || (size == 65536 && wish.type == Type::kManaged);
+    if (!known_size) return refuse_parameter("size");
+    wish.size = static_cast<uint32_t>(size);
+    if (auto target = parameters.integer("target")) {
+        bool fits = wish.type == Type::kSelf ? *target == 0 : *target + size <= kTargetEnd;
+        if (!fits) return refuse_parameter("target");
+        wish.target = static_cast<uint32_t>(*target);
+    }
+    int64_t delegations = parameters.integer("delegateContainerRanges").value_or(0);
+    if (delegations > kMaxDelegations) return refuse("TooManyDelegations");
+    wish.delegations = static_cast<uint32_t>(delegations);
+    wish.foreign = parameters.boolean("mapForeign").value_or(false);
+    return wish;
+}
+
+/// One call, from the wish to the maps.
+class Allocation {
+public:
+    Allocation(Context& context, const varlink::Peer& peer, Wish wish, const namespaces::UserNamespace& userns,
+               const ParentView& parent)
+        : context_(context), peer_(peer), wish_(std::move(wish)), userns_(userns), parent_(parent) {}
+
+    OrFault<void> run();
+    const std::string& name() const { return wish_.name; }
+
+private:
+    OrFault<namespaces::MapFiles> open_empty_maps();
+    OrFault<void> require_name_unknown_to_host();
+    OrFault<void> choose_own_ids();
+    OrFault<void> reserve_pool_range();
+    enum class Recorded { kDone, kRangeTaken };
+    OrFault<Recorded> record();
+    OrFault<IdMap> make_map(uint32_t inside, uint32_t outside) const;
+    OrFault<void> write_maps(namespaces::MapFiles& files);
+    Status undo(const namespaces::MapFiles& files);
+
+    Context& context_;
+    const varlink::Peer& peer_;
+    Wish wish_;
+    const namespaces::UserNamespace& userns_;
+    const ParentView& parent_;
+    Registration registration_;
+};
+
+OrFault<namespaces::MapFiles> Allocation::open_empty_maps() {
+    auto files = TRY_SYSTEM(namespaces::MapFiles::open(userns_, parent_.userns(), context_.own));
+    bool empty = TRY_SYSTEM(files.uid_map()).empty() && TRY_SYSTEM(files.gid_map()).empty();
+    if (!empty) return refuse_parameter(kUserNamespaceField);
+    return files;
+}
+
+OrFault<void> Allocation::require_name_unknown_to_host() {
+    uint64_t deadline = sys::now_usec() + kHostIdsTimeoutUsec;
+    auto use = TRY_SYSTEM(context_.host_ids.check(Uid(0), 0, wish_.name, deadline));
+    if (use == ranges::HostIds::Use::kNameKnown) return refuse("NameExists");
+    return {};
+}
+
+OrFault<void> Allocation::choose_own_ids() {
+    auto uid = parent_.inside(peer_.uid);
+    auto gid = parent_.inside(peer_.gid);
+    if (!uid || !gid) return Refusal(varlink::system_error(ESRCH));
+    registration_.range = registry::TransientRange{.size = 1,
+                                                   .start = peer_.uid,
+                                                   .target = wish_.target.value_or(uid->value),
+                                                   .start_gid = peer_.gid,
+                                                   .target_gid = wish_.target.value_or(gid->value)};
+    registration_.setgroups = Registration::Setgroups::kDenied;
+    if (TRY(record()) == Recorded::kRangeTaken) return Refusal(varlink::system_error(EEXIST));
+    return {};
+}
+
+OrFault<void> Allocation::reserve_pool_range() {
+    const ranges::Pool& pool = *ranges::pool_for_size(wish_.size);
+    RangePicker picker(context_, parent_, pool, wish_.name);
+    uint32_t target = wish_.target.value_or(0);
+    for (int race = 0; race < kMaxRaces; ++race) {
+        Uid start = TRY(picker.pick());
+        registration_.range = registry::TransientRange{
+            .size = wish_.size, .start = start, .target = target, .start_gid = Gid(start.value), .target_gid = target};
+        if (TRY(record()) == Recorded::kDone) return {};
+    }
+    return Refusal(varlink::system_error(EBUSY));
+}
+
+// Under the lock everything that was looked at before is looked at once more: another worker may have been faster.
+OrFault<Allocation::Recorded> Allocation::record() {
+    auto lock = TRY_SYSTEM(context_.store.lock());
+    if (TRY_SYSTEM(context_.store.find_by_inode(userns_.identity().inode))) return refuse("UserNamespaceExists");
+    if (TRY_SYSTEM(context_.store.name_taken(wish_.name)) == registry::Taken::kTaken) return refuse("NameExists");
+    TRY(require_room(context_, peer_.uid));
+    if (registration_.is_transient() &&
+        TRY_SYSTEM(context_.store.range_taken(registration_.range->start)) == registry::Taken::kTaken)
+        return Recorded::kRangeTaken;
+    TRY_SYSTEM(context_.store.add(lock, registration_, context_.writer));
+    return Recorded::kDone;
+}
+
+// `inside` and `outside` are those of the first line.
+OrFault<IdMap> Allocation::make_map(uint32_t inside, uint32_t outside) const {
+    IdMap map{{inside, outside, wish_.size}};
+    if (wish_.foreign) map.push_back({kForeignStart, kForeignStart, kForeignSize});
+    return map;
+}
+
+OrFault<void> Allocation::write_maps(namespaces::MapFiles& files) {
+    const auto& range = *registration_.range;
+    // The kernel takes ids as the namespace above calls them.
+    auto uid = parent_.is_own() || registration_.is_transient() ? range.start : *parent_.inside(range.start);
+    auto gid = parent_.is_own() || registration_.is_transient() ? range.start_gid : *parent_.inside(range.start_gid);
+    IdMap uids = TRY(make_map(range.target, uid.value));
+    IdMap gids = TRY(make_map(range.target_gid, gid.value));
+    if (registration_.setgroups == Registration::Setgroups::kDenied) TRY_SYSTEM(files.deny_setgroups());
+    TRY_SYSTEM(files.write_gid_map(gids));
+    TRY_SYSTEM(files.write_uid_map(uids));
+    return {};
+}
+
+// What the maps say decides: if one of the two was taken, the ids are in use there, and the record has to stay until
+// the namespace is dead. That happens only if the caller wrote a map itself at the same moment.
+Status Allocation::undo(const namespaces::MapFiles& files) {
+    bool mapped = !TRY(files.uid_map()).empty() || !TRY(files.gid_map()).empty();
+    if (mapped) {
+        context_.announce(userns_.identity());
+        return context_.store.commit(context_.writer);
+    }
+    auto lock = TRY(context_.store.lock());
+    TRY(context_.store.remove(lock, registration_));
+    return context_.store.drop_pending(context_.writer);
+}
+
+OrFault<void> Allocation::run() {
+    auto files = TRY(open_empty_maps());
+    TRY(require_unregistered(context_, userns_.identity()));
+    TRY(require_free_name(context_, wish_.name));
+    TRY(require_name_unknown_to_host());
+    TRY(require_room(context_, peer_.uid));
+    if (wish_.foreign && !parent_.maps_one_to_one(kForeignStart, kForeignSize)) return refuse_parameter("mapForeign");
+    registration_.owner = peer_.uid;
+    registration_.name = wish_.name;
+    registration_.userns = userns_.identity();
+    if (wish_.type == Type::kSelf)
+        TRY(choose_own_ids());
+    else
+        TRY(reserve_pool_range());
+    auto written = write_maps(files);
+    if (!written) {
+        if (auto undone = undo(files); !undone)
+            log::error("Cannot undo a failed allocation: {}", undone.error().what());
+        return written;
+    }
+    context_.announce(userns_.identity());
+    TRY_SYSTEM(context_.store.commit(context_.writer));
+    return {};
+}
+
+OrFault<std::string> allocate(Context& context, varlink::Call& call) {
+    Wish wish = TRY(read_wish(call));
+    auto userns = TRY(take_user_namespace(context, call));
+    auto parent = TRY(ParentView::of(context, userns));
+    Allocation allocation(context, call.peer, std::move(wish), userns, parent);
+    TRY(allocation.run());
+    return allocation.name();
+}
+
+}  // namespace
+
+std::span<const varlink::Field> allocate_user_range_fields() { return kFields; }
+
+varlink::Outcome allocate_user_range(Context& context, varlink::Call& call) {
+    auto name = allocate(context, call);
+    if (!name) return std::move(name).error();
+    return varlink::Reply{{{"name", *name}}, {}};
+}
+
+}  // namespace nsr::service

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <sys/types.h>
+#include <functional>
+#include <optional>
+
+#include "namespaces/prober.h"
+#include "namespaces/user_namespace.h"
+#include "policy/level.h"
+#include "ranges/host_ids.h"
+#include "ranges/used_set.h"
+#include "registry/store.h"
+
+namespace nsr::service {
+
+/// What the methods work with; one for each worker.
+struct Context {
+    registry::Store store;
+    namespaces::Prober prober;
+    namespaces::UserNamespace own;
+    ranges::HostIds host_ids;
+    policy::Level level;
+    /// At every level but `none` and `refuse`.
+    std::optional<ranges::UsedSet> used_set;
+    /// The process that half-done calls are recorded under.
+    pid_t writer;
+    /// Set when a range was taken from the stock that is marked ahead: somebody should see whether it runs low.
+    bool took_fresh_range = false;
+    /// Tells the manager of a namespace whose death is to be watched for.
+    std::function<void(const NsIdentity&)> announce;
+};
+
+/// Where a service with this runtime directory looks for other users of ids: the host's files and user databases, and
+/// those announced beside its own socket.
+ranges::HostIds::Config host_ids_config(const std::string& runtime_dir);
+
+/// Registrations of one owner uid (interface.md section 2, common rules).
+inline constexpr size_t kMaxRegistrationsPerUid = 256;
+/// How long other user databases may take to answer, all together.
+inline constexpr uint64_t kHostIdsTimeoutUsec = 3'000'000;
+
+}  // namespace nsr::service

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "service/range_picker.h"
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "service/release.h"
+
+namespace nsr::service {
+
+using registry::Taken;
+
+RangePicker::RangePicker(Context& context, const ParentView& parent, const ranges::Pool& pool, std::string_view name)
+    : context_(context), parent_(parent), pool_(pool), candidates_(pool, parent.one_to_one(), name) {}
+
+Result<Taken> RangePicker::look_into_registry(Uid start) {
+    if (TRY(context_.store.range_taken(start)) == Taken::kFree) return Taken::kFree;
+    auto holder = context_.store.find_by_start(start);
+    // A record that cannot be read still says that the range is in use.
+    if (!holder || !*holder) return Taken::kTaken;
+    if (TRY(release_if_dead(context_, **holder)) == Holder::kAlive) return Taken::kTaken;
+    return context_.store.range_taken(start);
+}
+
+Result<Taken> RangePicker::look_everywhere(Uid start) {
+    if (given_.contains(start)) return Taken::kTaken;
+    if (TRY(look_into_registry(start)) == Taken::kTaken) return Taken::kTaken;
+    // Below a namespace that was given its ids, the host's users have been looked at when it got them.
+    if (!parent_.is_own()) return Taken::kFree;
+    if (context_.used_set && context_.level != policy::Level::kQuarantine &&
+        TRY(context_.used_set->state_of(start)) == ranges::UsedSet::State::kUsed)
+        return Taken::kTaken;
+    auto use = TRY(context_.host_ids.check(start, pool_.size, {}, sys::now_usec() + kHostIdsTimeoutUsec));
+    return use == ranges::HostIds::Use::kFree ? Taken::kFree : Taken::kTaken;
+}
+
+Result<std::optional<Uid>> RangePicker::pick_recycled() {
+    while (auto index = candidates_.next()) {
+        Uid start = pool_.start_of(*index);
+        if (TRY(look_everywhere(start)) == Taken::kFree) return std::optional(start);
+    }
+    ranges::Bitmap taken(pool_.count());
+    for (Uid start : TRY(context_.store.taken_starts()))
+        if (auto index = pool_.index_of(start)) taken.set(*index);
+    while (auto index = candidates_.first_free(taken)) {
+        Uid start = pool_.start_of(*index);
+        if (TRY(look_everywhere(start)) == Taken::kFree) return std::optional(start);
+        taken.set(*index);
+    }
+    return std::optional<Uid>();
+}
+
+Result<std::optional<Uid>> RangePicker::pick_fresh() {
+    context_.took_fresh_range = true;
+    return context_.used_set->take(candidates_, [this](Uid start) -> Result<ranges::UsedSet::Verdict> {
+        return TRY(look_everywhere(start)) == Taken::kFree ? ranges::UsedSet::Verdict::kAcceptable
+                                                           : ranges::UsedSet::Verdict::kTaken;
+    });
+}
+
+OrFault<Uid> RangePicker::pick() {
+    if (candidates_.count() == 0) return refuse("DynamicRangeUnavailable");
+    // What a namespace was given stays in its hands: its ranges may go from one child to the next.
+    bool fresh = context_.level == policy::Level::kQuarantine && parent_.is_own();
+    auto start = fresh ? TRY_SYSTEM(pick_fresh()) : TRY_SYSTEM(pick_recycled());
+    if (!start) {
+        if (fresh)
+            log::warning("No range of size {} was never handed out: free some with 'nsresourcectl reclaim'",
+                         pool_.size);
+        return refuse("NoDynamicRange");
+    }
+    given_.insert(*start);
+    return *start;
+}
+
+}  // namespace nsr::service

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <set>
+
+#include "ranges/candidates.h"
+#include "service/context.h"
+#include "service/fault.h"
+#include "service/parent_view.h"
+
+namespace nsr::service {
+
+/// Finds a range that nobody uses, for one call, without the registry lock: whoever records it must look again.
+class RangePicker {
+public:
+    /// `name` decides which ranges are tried first.
+    RangePicker(Context& context, const ParentView& parent, const ranges::Pool& pool, std::string_view name);
+
+    /// A range that this picker has not given before. DynamicRangeUnavailable: the namespace above has none of this
+    /// kind. NoDynamicRange: all are taken.
+    OrFault<Uid> pick();
+
+    /// Whether a range is free as far as the registry knows; one whose holder is dead is released first.
+    Result<registry::Taken> look_into_registry(Uid start);
+
+private:
+    Result<registry::Taken> look_everywhere(Uid start);
+    Result<std::optional<Uid>> pick_recycled();
+    Result<std::optional<Uid>> pick_fresh();
+
+    Context& context_;
+    const ParentView& parent_;
+    const ranges::Pool& pool_;
+    ranges::Candidates candidates_;
+    std::set<Uid> given_;
+};
+
+}  // namespace nsr::service

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "service/release.h"
+
+#include "base/log.h"
+#include "namespaces/map_files.h"
+
+namespace nsr::service {
+
+namespace {
+
+using registry::Registration;
+
+enum class Mapped { kNo, kYes };
+
+// Whether the namespace of a half-done call has ids by now. Where the kernel has no way to look, it is taken to have.
+Result<Mapped> is_mapped(const Context& context, const Registration& registration) {
+    auto userns = context.prober.open(registration.userns);
+    if (!userns && userns.error().code() == ENOTSUP) return Mapped::kYes;
+    if (!userns) return Failure(std::move(userns).error());
+    if (!*userns) return Mapped::kNo;
+    auto maps = TRY(namespaces::read_maps(**userns));
+    return maps.uids.empty() && maps.gids.empty() ? Mapped::kNo : Mapped::kYes;
+}
+
+}  // namespace
+
+Result<Holder> release_if_dead(Context& context, const Registration& registration) {
+    if (context.prober.probe(registration.userns) != namespaces::Life::kDead) return Holder::kAlive;
+    auto lock = TRY(context.store.lock());
+    TRY(context.store.remove(lock, registration));
+    log::debug("Released {}, user namespace {}", registration.name, registration.userns.inode);
+    return Holder::kGone;
+}
+
+Result<Holder> release_if_dead(Context& context, const NsIdentity& identity) {
+    auto registration = TRY(context.store.find_by_inode(identity.inode));
+    if (!registration || registration->userns != identity) return Holder::kGone;
+    return release_if_dead(context, *registration);
+}
+
+Status repair(Context& context, pid_t writer) {
+    auto registration = TRY(context.store.read_pending(writer));
+    if (registration) {
+        if (TRY(is_mapped(context, *registration)) == Mapped::kYes) {
+            log::notice("The registration {} outlives the worker that made it: its maps are written",
+                        registration->name);
+            context.announce(registration->userns);
+        } else {
+            auto lock = TRY(context.store.lock());
+            TRY(context.store.remove(lock, *registration));
+            log::notice("Took back the half-done registration {}", registration->name);
+        }
+    }
+    return context.store.drop_pending(writer);
+}
+
+}  // namespace nsr::service

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include "service/context.h"
+
+namespace nsr::service {
+
+enum class Holder { kGone, kAlive };
+
+/// Takes back a registration if its namespace is certainly dead: all that was recorded for it, the record itself last.
+/// kAlive also where nobody can tell.
+Result<Holder> release_if_dead(Context& context, const registry::Registration& registration);
+
+/// The same for the registration of a namespace, if there is one; another namespace with the same inode number is left
+/// alone.
+Result<Holder> release_if_dead(Context& context, const NsIdentity& identity);
+
+/// Undoes or completes what a worker that died has left half done. A namespace that has maps already keeps its
+/// registration, since nothing can take the maps back.
+Status repair(Context& context, pid_t writer);
+
+}  // namespace nsr::service

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "service/request.h"
+
+#include "registry/names.h"
+#include "service/release.h"
+
+namespace nsr::service {
+
+OrFault<std::string> take_name(const varlink::Call& call) {
+    auto mangle =
+        call.parameters.boolean("mangleName").value_or(false) ? registry::Mangle::kYes : registry::Mangle::kNo;
+    auto name = registry::final_name(*call.parameters.string("name"), call.peer.uid, mangle, call.peer.connection_id);
+    if (!name) return refuse_parameter("name");
+    return std::move(*name);
+}
+
+OrFault<UniqueFd> take_fd(varlink::Call& call, std::string_view field) {
+    auto index = static_cast<uint64_t>(*call.parameters.integer(field));
+    // A second parameter with the same index finds the place empty.
+    if (index >= call.fds.size() || !call.fds[index]) return Refusal(varlink::system_error(ENXIO));
+    return std::move(call.fds[index]);
+}
+
+OrFault<namespaces::UserNamespace> take_user_namespace(const Context& context, varlink::Call& call) {
+    auto userns = namespaces::UserNamespace::from_descriptor(TRY(take_fd(call, kUserNamespaceField)));
+    if (!userns && userns.error().code() == EREMOTEIO) return Refusal(varlink::system_error(EREMOTEIO));
+    if (!userns || userns->identity() == context.own.identity()) return refuse_parameter(kUserNamespaceField);
+    Uid owner = TRY_SYSTEM(userns->owner());
+    // Else anybody who can open /proc/<pid>/ns/user of a stranger could decide what is mapped there.
+    if (call.peer.uid != Uid(0) && owner != call.peer.uid) return refuse_parameter(kUserNamespaceField);
+    return std::move(*userns);
+}
+
+OrFault<std::optional<registry::Registration>> find_registration(Context& context, const NsIdentity& identity) {
+    auto found = TRY_SYSTEM(context.store.find_by_inode(identity.inode));
+    if (!found) return found;
+    // An inode number is used again after its namespace is dead; the 64-bit id is not.
+    bool other = found->userns.id.value != 0 && identity.id.value != 0 && found->userns.id != identity.id;
+    if (!other) return found;
+    if (TRY_SYSTEM(release_if_dead(context, *found)) == Holder::kAlive)
+        return refuse_system(Error(EEXIST, "stale record of a namespace with the same inode number"));
+    return std::optional<registry::Registration>();
+}
+
+OrFault<void> require_unregistered(Context& context, const NsIdentity& identity) {
+    if (TRY(find_registration(context, identity))) return refuse("UserNamespaceExists");
+    return {};
+}
+
+OrFault<void> require_free_name(Context& context, const std::string& name) {
+    auto holder = context.store.find_by_name(name);
+    // A record that cannot be read still says that the name is in use.
+    if (!holder) return refuse("NameExists");
+    if (!*holder) return {};
+    if (TRY_SYSTEM(release_if_dead(context, **holder)) == Holder::kAlive) return refuse("NameExists");
+    return {};
+}
+
+OrFault<void> require_room(const Context& context, Uid owner) {
+    if (TRY_SYSTEM(context.store.count_owned(owner)) < kMaxRegistrationsPerUid) return {};
+    return Refusal(varlink::system_error(EUSERS));
+}
+
+}  // namespace nsr::service

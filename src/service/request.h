@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <string>
+
+#include "service/context.h"
+#include "service/fault.h"
+
+/// What several methods begin with.
+namespace nsr::service {
+
+inline constexpr std::string_view kUserNamespaceField = "userNamespaceFileDescriptor";
+
+/// The final name (registry/names.h), by the parameters `name` and `mangleName`.
+OrFault<std::string> take_name(const varlink::Call& call);
+
+/// The descriptor that a parameter names by its index.
+OrFault<UniqueFd> take_fd(varlink::Call& call, std::string_view field);
+
+/// The namespace that a call is about: a user namespace, not the service's own, and the caller's unless the caller is
+/// root.
+OrFault<namespaces::UserNamespace> take_user_namespace(const Context& context, varlink::Call& call);
+
+/// The live registration of a namespace; one whose namespace is dead is released.
+OrFault<std::optional<registry::Registration>> find_registration(Context& context, const NsIdentity& identity);
+
+/// UserNamespaceExists.
+OrFault<void> require_unregistered(Context& context, const NsIdentity& identity);
+/// NameExists, as far as the registry knows.
+OrFault<void> require_free_name(Context& context, const std::string& name);
+/// System EUSERS.
+OrFault<void> require_room(const Context& context, Uid owner);
+
+}  // namespace nsr::service

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "service/stock.h"
+
+#include "base/sys.h"
+
+namespace nsr::service {
+
+using ranges::UsedSet;
+
+Result<UsedSet::Supply> supply(const Context& context) {
+    if (!context.used_set || context.level != policy::Level::kQuarantine) return UsedSet::Supply::kPlenty;
+    if (TRY(context.used_set->supply(ranges::kContainerPool)) == UsedSet::Supply::kLow) return UsedSet::Supply::kLow;
+    return context.used_set->supply(ranges::kDynamicPool);
+}
+
+Status refill(Context& context) {
+    for (const auto* pool : {&ranges::kContainerPool, &ranges::kDynamicPool}) {
+        auto judge = [&](Uid start) -> Result<UsedSet::Verdict> {
+            if (TRY(context.store.range_taken(start)) == registry::Taken::kTaken) return UsedSet::Verdict::kTaken;
+            auto use = TRY(context.host_ids.check(start, pool->size, {}, sys::now_usec() + kHostIdsTimeoutUsec));
+            return use == ranges::HostIds::Use::kFree ? UsedSet::Verdict::kAcceptable : UsedSet::Verdict::kTaken;
+        };
+        TRY(context.used_set->refill(*pool, judge));
+    }
+    return {};
+}
+
+}  // namespace nsr::service

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include "service/context.h"
+
+namespace nsr::service {
+
+/// Whether refill() should be called, when nobody waits for an answer.
+Result<ranges::UsedSet::Supply> supply(const Context& context);
+/// Marks ranges ahead for the level `quarantine`; waits for the disk.
+Status refill(Context& context);
+
+}  // namespace nsr::service

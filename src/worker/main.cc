@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <cstdlib>
+#include <exception>
+
+#include "base/log.h"
+#include "pool/slot.h"
+#include "pool/start.h"
+#include "service/methods.h"
+#include "worker/setup.h"
+#include "worker/worker.h"
+
+namespace {
+
+using namespace nsr;
+
+Status run(int argc, char** argv) {
+    auto arguments = TRY(worker::parse_arguments(argc, argv));
+    log::set_level(arguments.log_level);
+    TRY(worker::confine());
+    pool::Channel channel{UniqueFd(pool::kChannelFd)};
+    pool::Slot slot = TRY(pool::Slot::attach(UniqueFd(pool::kSlotFd)));
+    service::Context context = TRY(worker::open_context(arguments, channel));
+    varlink::Server server({"nsresourced", "nsresourced", NSR_VERSION, "https://systemd.io/USER_GROUP_API"});
+    service::add_methods(server, context);
+    return worker::Worker(context, server, channel, slot).run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+    log::open("nsresourcework", log::Level::kInfo);
+    Status ended = run(argc, argv);
+    if (ended) return EXIT_SUCCESS;
+    log::error("{}", ended.error().what());
+    return EXIT_FAILURE;
+} catch (const std::exception& exception) {
+    log::error("{}", exception.what());
+    return EXIT_FAILURE;
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include "pool/channel.h"
+#include "pool/slot.h"
+#include "service/context.h"
+#include "varlink/reader.h"
+#include "varlink/server.h"
+
+namespace nsr::worker {
+
+/// One connection, from the moment when the manager hands it over until it is given back or ends.
+class Session {
+public:
+    enum class End {
+        kIdle,    ///< nothing more to say at present: the manager may have it back
+        kClosed,  ///< over
+        kTaken,   ///< the manager has taken it back already
+    };
+
+    Session(const varlink::Server& server, pool::Slot& slot, BorrowedFd manager, UniqueFd connection,
+            const varlink::Peer& peer);
+
+    /// Answers what the client asks, in plain blocking code. `after_call` runs after each answer.
+    End run(const std::function<void()>& after_call);
+
+private:
+    enum class Verdict { kGoOn, kOver };
+    Verdict answer(varlink::RawMessage raw);
+    Verdict wait_for_rest();
+    std::optional<End> linger();
+
+    const varlink::Server& server_;
+    pool::Slot& slot_;
+    BorrowedFd manager_;
+    UniqueFd connection_;
+    varlink::Peer peer_;
+    varlink::Reader reader_;
+};
+
+}  // namespace nsr::worker

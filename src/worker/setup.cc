@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "worker/setup.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include <csignal>
+
+#include "base/sys.h"
+
+namespace nsr::worker {
+
+Result<Arguments> parse_arguments(int argc, char** argv) {
+    if (argc != 5) return fail(EINVAL, "nsresourcework is started by nsresourced, not by hand");
+    auto level = policy::level_from_string(argv[3]);
+    const auto* log_level = log::level_from_string(argv[4]);
+    if (!level || !log_level) return fail(EINVAL, "bad argument");
+    return Arguments{argv[1], argv[2], *level, *log_level};
+}
+
+Status confine() {
+    // A new manager must not find workers of the old one at work on the registry: they go down together.
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return fail_errno(errno, "PR_SET_PDEATHSIG");
+    // Processes that this one puts into a client's namespace share its memory; the client may have CAP_SYS_PTRACE
+    // there. The kernel lets nobody without it in the initial namespace trace a process that is not dumpable.
+    if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail_errno(errno, "PR_SET_DUMPABLE");
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) return fail_errno(errno, "ignore SIGPIPE");
+    // Ctrl-C in a terminal goes to the whole process group; the manager decides when a worker ends.
+    if (signal(SIGINT, SIG_IGN) == SIG_ERR) return fail_errno(errno, "ignore SIGINT");
+    return {};
+}
+
+Result<service::Context> open_context(const Arguments& arguments, const pool::Channel& channel) {
+    UniqueFd runtime = TRY(sys::open_at(sys::kCwd, arguments.runtime_dir, O_RDONLY | O_DIRECTORY));
+    service::Context context{.store = TRY(registry::Store::open(runtime.borrow())),
+                             .prober = TRY(namespaces::Prober::create()),
+                             .own = TRY(namespaces::UserNamespace::own()),
+                             .host_ids = ranges::HostIds(service::host_ids_config(arguments.runtime_dir)),
+                             .level = arguments.level,
+                             .used_set = {},
+                             .writer = getpid(),
+                             .took_fresh_range = false,
+                             .announce = {}};
+    if (arguments.level == policy::Level::kEnforce || arguments.level == policy::Level::kQuarantine) {
+        UniqueFd state = TRY(sys::open_at(sys::kCwd, arguments.state_dir, O_RDONLY | O_DIRECTORY));
+        context.used_set = TRY(ranges::UsedSet::open(state.borrow(), runtime.borrow()));
+    }
+    context.announce = [&channel](const NsIdentity& identity) {
+        pool::Message message;
+        message.type = pool::MessageType::kRegistered;
+        message.namespaces = {identity};
+        if (auto sent = channel.send(message); !sent) log::error("Cannot tell the manager: {}", sent.error().what());
+    };
+    return context;
+}
+
+}  // namespace nsr::worker

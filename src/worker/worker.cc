@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "worker/worker.h"
+
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "service/release.h"
+#include "service/stock.h"
+#include "worker/session.h"
+
+namespace nsr::worker {
+
+namespace {
+
+using pool::Message;
+using pool::MessageType;
+
+/// For a release, repair or refill.
+constexpr uint64_t kJobUsec = 60'000'000;
+
+}  // namespace
+
+Status Worker::run() {
+    Message ready;
+    ready.type = MessageType::kReady;
+    TRY(channel_.send(ready));
+    for (;;) {
+        auto message = TRY(channel_.receive());
+        if (!message) return {};
+        TRY(handle(std::move(*message)));
+    }
+}
+
+Status Worker::handle(Message message) {
+    if (message.type == MessageType::kServe) return serve(std::move(message));
+    slot_.set_deadline_usec(sys::now_usec() + kJobUsec);
+    Status done = [&]() -> Status {
+        switch (message.type) {
+            case MessageType::kRelease:
+                return release(message);
+            case MessageType::kRepair:
+                return repair(message);
+            case MessageType::kRefill:
+                return refill();
+            default:
+                return fail(EBADMSG, "unexpected message of the manager");
+        }
+    }();
+    slot_.set_deadline_usec(0);
+    return done;
+}
+
+Status Worker::serve(Message message) {
+    varlink::Peer peer{.uid = Uid(message.peer.uid),
+                       .gid = Gid(message.peer.gid),
+                       .pid = message.peer.pid,
+                       .connection_id = message.connection_id,
+                       .socket = {}};
+    BorrowedFd connection = message.fd.borrow();
+    UniqueFd owned = std::move(message.fd);
+    auto end = Session::End::kClosed;
+    {
+        Session session(server_, slot_, channel_.fd(), std::move(owned), peer);
+        end = session.run([this] { look_after_stock(); });
+        // The manager has a copy of the descriptor: closing this one would not end the connection for the client.
+        if (end == Session::End::kClosed) shutdown(connection.get(), SHUT_RDWR);
+    }
+    slot_.set_deadline_usec(0);
+    if (end == Session::End::kTaken) return {};
+    Message answer;
+    answer.type = end == Session::End::kIdle ? MessageType::kConnectionIdle : MessageType::kConnectionClosed;
+    answer.connection_id = message.connection_id;
+    return channel_.send(answer);
+}
+
+Status Worker::release(const Message& message) {
+    Message answer;
+    answer.type = MessageType::kJobDone;
+    for (const auto& identity : message.namespaces) {
+        auto holder = service::release_if_dead(context_, identity);
+        if (!holder) log::warning("Cannot release user namespace {}: {}", identity.inode, holder.error().what());
+        if (!holder || *holder == service::Holder::kAlive) answer.namespaces.push_back(identity);
+    }
+    return channel_.send(answer);
+}
+
+Status Worker::repair(const Message& message) {
+    if (auto repaired = service::repair(context_, message.writer); !repaired)
+        log::error("Cannot repair what worker {} left: {}", message.writer, repaired.error().what());
+    Message answer;
+    answer.type = MessageType::kJobDone;
+    return channel_.send(answer);
+}
+
+Status Worker::refill() {
+    if (auto filled = service::refill(context_); !filled)
+        log::error("Cannot mark ranges ahead: {}", filled.error().what());
+    Message answer;
+    answer.type = MessageType::kJobDone;
+    return channel_.send(answer);
+}
+
+void Worker::look_after_stock() {
+    if (!std::exchange(context_.took_fresh_range, false)) return;
+    auto supply = service::supply(context_);
+    if (supply && *supply == ranges::UsedSet::Supply::kPlenty) return;
+    Message request;
+    request.type = MessageType::kLowOnRanges;
+    // If the manager does not hear of it now, the next allocation asks again.
+    if (auto sent = channel_.send(request); !sent) log::debug("{}", sent.error().what());
+}
+
+}  // namespace nsr::worker
