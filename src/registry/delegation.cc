@@ -32,8 +32,7 @@ Result<Delegation> parse_delegation(std::string_view text) {
     delegation.start_gid =
         Gid(static_cast<uint32_t>(TRY(read_number_or(object, "startGid", kAnyId, delegation.start.value))));
     delegation.size = static_cast<uint32_t>(TRY(read_number(object, "size", {65536, 65536})));
-    if (!is_pool_range(delegation.start.value, delegation.size) ||
-        delegation.start_gid.value != delegation.start.value)
+    if (!is_pool_range(delegation.start.value, delegation.size) || delegation.start_gid.value != delegation.start.value)
         return fail(EBADMSG, "the range is not one of the pool");
     const json::array* ancestors = TRY(read_list(object, "ancestorUserns", kMaxAncestors));
     if (!ancestors) return delegation;

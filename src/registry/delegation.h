@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/types.h"
 #include "base/result.h"
+#include "base/types.h"
 
 namespace nsr::registry {
 

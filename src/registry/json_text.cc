@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "registry/json_text.h"
 
+#include <cmath>
+
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/parse.hpp>
 
@@ -10,14 +12,15 @@ namespace json = boost::json;
 
 namespace {
 
-// Boost's parser takes the last of two fields with one name without a word, and this counts what the text really has: two
-// readers of a record that believe different fields would not agree on who holds a range.
-struct KeyCounter {
+// Boost's parser takes the last of two fields with one name without a word, and this counts what the text really has:
+// two readers of a record that believe different fields would not agree on who holds a range.
+struct Inspector {
     static constexpr size_t max_object_size = static_cast<size_t>(-1);
     static constexpr size_t max_array_size = static_cast<size_t>(-1);
     static constexpr size_t max_key_size = static_cast<size_t>(-1);
     static constexpr size_t max_string_size = static_cast<size_t>(-1);
     size_t keys = 0;
+    size_t infinite_numbers = 0;
 
     using Code = boost::json::error_code;
     static bool on_document_begin(Code&) { return true; }
@@ -36,7 +39,10 @@ struct KeyCounter {
     static bool on_number_part(json::string_view, Code&) { return true; }
     static bool on_int64(int64_t, json::string_view, Code&) { return true; }
     static bool on_uint64(uint64_t, json::string_view, Code&) { return true; }
-    static bool on_double(double, json::string_view, Code&) { return true; }
+    bool on_double(double number, json::string_view, Code&) {
+        if (!std::isfinite(number)) ++infinite_numbers;
+        return true;
+    }
     static bool on_bool(bool, Code&) { return true; }
     static bool on_null(Code&) { return true; }
     static bool on_comment_part(json::string_view, Code&) { return true; }
@@ -54,11 +60,11 @@ size_t keys_in(const json::value& value) {
     return keys;
 }
 
-size_t keys_in_text(std::string_view text) {
-    json::basic_parser<KeyCounter> parser{json::parse_options{}};
+Inspector inspect(std::string_view text) {
+    json::basic_parser<Inspector> parser{json::parse_options{}};
     json::error_code code;
     parser.write_some(false, text.data(), text.size(), code);
-    return parser.handler().keys;
+    return parser.handler();
 }
 
 }  // namespace
@@ -68,7 +74,9 @@ Result<json::object> parse_object(std::string_view text, const json::storage_ptr
     json::value value = json::parse(json::string_view(text.data(), text.size()), code, storage);
     if (code) return fail(EBADMSG, "not valid JSON: {}", code.message());
     if (!value.is_object()) return fail(EBADMSG, "not a JSON object");
-    if (keys_in(value) != keys_in_text(text)) return fail(EBADMSG, "a field is there twice");
+    Inspector seen = inspect(text);
+    if (seen.infinite_numbers > 0) return fail(EBADMSG, "a number is too large");
+    if (keys_in(value) != seen.keys) return fail(EBADMSG, "a field is there twice");
     return std::move(value.get_object());
 }
 

@@ -16,9 +16,9 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::array<std::string_view, 13> kKnownFields{
-    "owner",    "name",      "userns",        "usernsId", "size",   "start",    "target",
-    "startGid", "targetGid", "setgroupsDeny", "cgroups",  "netifs", "delegates"};
+constexpr std::array<std::string_view, 13> kKnownFields{"owner",   "name",   "userns",   "usernsId",  "size",
+                                                        "start",   "target", "startGid", "targetGid", "setgroupsDeny",
+                                                        "cgroups", "netifs", "delegates"};
 
 constexpr Bounds kAnyId{0, 0xFFFFFFFEu};
 constexpr Bounds kAnyInode{1, UINT64_MAX};

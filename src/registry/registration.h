@@ -9,8 +9,8 @@
 
 #include <boost/json/object.hpp>
 
-#include "base/types.h"
 #include "base/result.h"
+#include "base/types.h"
 
 /// The records on disk (interface.md section 4): their format, lock, links and recovery.
 namespace nsr::registry {
