@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "base/fd.h"
-#include "base/types.h"
 #include "base/result.h"
+#include "base/types.h"
 #include "registry/registration.h"
 
 namespace nsr::registry {
 
-/// The exclusive lock of the registry, held for as long as this lives. Never to be held while waiting for another process.
+/// The exclusive lock of the registry, held for as long as this lives. Never to be held while waiting for another
+/// process.
 class Lock {
 public:
     explicit Lock(UniqueFd fd) : fd_(std::move(fd)) {}
@@ -26,13 +27,14 @@ private:
 
 enum class Taken { kFree, kTaken };
 
-/// The directory of records. Look-ups take no lock and give what is there at that moment: nullopt where there is no file,
-/// EBADMSG where the file is broken or does not agree with its name (the caller logs it and treats the thing asked for
-/// as taken). Changes take the lock and leave, wherever they are killed, something that recover() or the manager's look
-/// into pending() puts right.
+/// The directory of records. Look-ups take no lock and give what is there at that moment: nullopt where there is no
+/// file, an error where the file is broken or does not agree with its name (the caller logs it and treats the thing
+/// asked for as taken). Changes take the lock and leave, wherever they are killed, something that recover() or the
+/// manager's look into pending() puts right.
 class Store {
 public:
-    /// Makes what is missing below `base_dir` (/run/systemd by default): nsresource/registry/, nsresource/pending/, the lock.
+    /// Makes what is missing below `base_dir` (/run/systemd by default): nsresource/registry/, nsresource/pending/, the
+    /// lock.
     static Result<Store> open(BorrowedFd base_dir);
 
     /// Waits for the lock, five seconds at most (ETIMEDOUT). Not recursive: who holds it and asks again waits in vain.
@@ -52,7 +54,8 @@ public:
     Result<size_t> count_owned(Uid owner) const;
     /// All registered namespaces, in no order; one pass over the directory, nothing is read.
     Result<std::vector<NsInode>> inodes() const;
-    /// The starts of all ranges that range_taken() says are taken, in no order, some twice; one pass over the directory.
+    /// The starts of all ranges that range_taken() says are taken, in no order, some twice; one pass over the
+    /// directory.
     Result<std::vector<Uid>> taken_starts() const;
 
     /// Records a registration, and that `writer` has not finished yet: until commit() the call counts as half done.
@@ -60,19 +63,20 @@ public:
     Status add(const Lock& lock, const Registration& registration, pid_t writer);
     /// The call is done (its maps are written). ENOENT: somebody took the writer for dead and undid it.
     Status commit(pid_t writer);
-    /// Takes back everything that add() made, but for the pending record. No error where some or all is missing already;
-    /// what belongs to another registration by now is left alone.
+    /// Takes back everything that add() made, but for the pending record. No error where some or all is missing
+    /// already; what belongs to another registration by now is left alone.
     Status remove(const Lock& lock, const Registration& registration);
 
     /// The writers with a half-done call, dead or alive.
     Result<std::vector<pid_t>> pending() const;
-    /// What a writer has not finished. nullopt: nothing is recorded of it (the writer died before the first link, or there
-    /// is no such pending record), so drop_pending() is all there is to do. Else remove() (or a decision to keep) goes first.
+    /// What a writer has not finished. nullopt: nothing is recorded of it (the writer died before the first link, or
+    /// there is no such pending record), so drop_pending() is all there is to do. Else remove() (or a decision to keep)
+    /// goes first.
     Result<std::optional<Registration>> read_pending(pid_t writer) const;
     /// No error where there is none.
     Status drop_pending(pid_t writer);
 
-    /// Puts the directory itself into the hands of recover().
+    /// nsresource/registry and nsresource, for recover().
     BorrowedFd registry_dir() const { return registry_.borrow(); }
     BorrowedFd state_dir() const { return state_.borrow(); }
 

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "registry/store.h"
+
+#include <fcntl.h>
+
+#include "base/sys.h"
+#include "registry/directory.h"
+#include "registry/file_name.h"
+#include "registry/names.h"
+#include "registry/record_file.h"
+
+namespace nsr::registry {
+
+namespace {
+
+constexpr uint64_t kLockTimeoutUsec = 5'000'000;
+
+Result<UniqueFd> open_lock(BorrowedFd registry) {
+    return sys::open_at(registry, "lock", O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
+}
+
+Result<Taken> any_exists(BorrowedFd dir, std::initializer_list<std::string> files) {
+    for (const auto& file : files) {
+        auto st = sys::stat_at(dir, file);
+        if (st) return Taken::kTaken;
+        if (st.error().code() != ENOENT) return std::unexpected(std::move(st).error());
+    }
+    return Taken::kFree;
+}
+
+// A file under a wrong name would lend its range or name to somebody else.
+Result<std::optional<Registration>> agreeing(Result<std::optional<Registration>> found, const std::string& file,
+                                             bool (*agrees)(const Registration&, const FileName&)) {
+    if (!found || !*found || agrees(**found, parse_file_name(file))) return found;
+    return fail(EBADMSG, "{}: the record does not agree with its name", file);
+}
+
+}  // namespace
+
+Result<Store> Store::open(BorrowedFd base_dir) {
+    UniqueFd state = TRY(make_directory(base_dir, "nsresource"));
+    UniqueFd registry = TRY(make_directory(state.borrow(), "registry"));
+    UniqueFd pending = TRY(make_directory(state.borrow(), "pending"));
+    TRY(open_lock(registry.borrow()));
+    return Store(std::move(state), std::move(registry), std::move(pending));
+}
+
+Result<Lock> Store::lock() const {
+    // flock(2) belongs to the open file description, and forked processes share those: only a new one excludes them.
+    UniqueFd fd = TRY(open_lock(registry_dir()));
+    TRY_WITHIN("registry", sys::lock_exclusively(fd.borrow(), kLockTimeoutUsec));
+    return Lock(std::move(fd));
+}
+
+Result<std::optional<Registration>> Store::find_by_inode(NsInode inode) const {
+    std::string file = entry_file(inode);
+    return agreeing(read_record(registry_dir(), file), file, [](const Registration& found, const FileName& name) {
+        return found.userns.inode.value == name.number;
+    });
+}
+
+Result<std::optional<Registration>> Store::find_by_name(std::string_view name) const {
+    // What cannot be a name must not become part of a path either.
+    if (!is_valid_name(name)) return std::nullopt;
+    std::string file = name_file(name);
+    return agreeing(read_record(registry_dir(), file), file,
+                    [](const Registration& found, const FileName& parsed) { return found.name == parsed.name; });
+}
+
+Result<std::optional<Registration>> Store::find_by_start(Uid start) const {
+    std::string file = start_file(start);
+    return agreeing(read_record(registry_dir(), file), file, [](const Registration& found, const FileName& name) {
+        return found.is_transient() && found.range->start.value == name.number;
+    });
+}
+
+Result<std::optional<Registration>> Store::find_by_start_gid(Gid start) const {
+    std::string file = start_gid_file(start);
+    return agreeing(read_record(registry_dir(), file), file, [](const Registration& found, const FileName& name) {
+        return found.is_transient() && found.range->start_gid.value == name.number;
+    });
+}
+
+Result<Taken> Store::range_taken(Uid start) const {
+    Gid gid(start.value);
+    return any_exists(registry_dir(),
+                      {start_file(start), delegate_file(start), start_gid_file(gid), delegate_gid_file(gid)});
+}
+
+Result<Taken> Store::name_taken(std::string_view name) const {
+    if (!is_valid_name(name)) return fail(EINVAL, "not a name that a registration can have");
+    return any_exists(registry_dir(), {name_file(name)});
+}
+
+Result<size_t> Store::count_owned(Uid owner) const {
+    size_t count = 0;
+    Status visited = visit_directory(registry_dir(), owner_directory(owner), [&](std::string_view file, uint64_t) {
+        if (parse_file_name(file).kind == FileKind::kEntry) ++count;
+    });
+    if (!visited && visited.error().code() != ENOENT) return std::unexpected(std::move(visited).error());
+    return count;
+}
+
+Result<std::vector<NsInode>> Store::inodes() const {
+    std::vector<NsInode> inodes;
+    TRY(visit_directory(registry_dir(), ".", [&](std::string_view file, uint64_t) {
+        FileName name = parse_file_name(file);
+        if (name.kind == FileKind::kEntry) inodes.emplace_back(name.number);
+    }));
+    return inodes;
+}
+
+Result<std::vector<Uid>> Store::taken_starts() const {
+    std::vector<Uid> starts;
+    TRY(visit_directory(registry_dir(), ".", [&](std::string_view file, uint64_t) {
+        FileName name = parse_file_name(file);
+        if (name.kind == FileKind::kStart || name.kind == FileKind::kStartGid || name.kind == FileKind::kDelegate ||
+            name.kind == FileKind::kDelegateGid)
+            starts.emplace_back(static_cast<uint32_t>(name.number));
+    }));
+    return starts;
+}
+
+}  // namespace nsr::registry
