@@ -25,8 +25,8 @@ struct RecoveryReport {
 };
 
 /// Puts the registry right, at the start of the manager, before the first connection and after the half-done calls in
-/// pending() were decided. `judge` says of each registration whether its namespace lives; it is called with the lock held, so
-/// it must not ask for it, nor wait for anybody. kRemove must mean certainly dead.
+/// pending() were decided. `judge` says of each registration whether its namespace lives; it is called with the lock
+/// held, so it must not ask for it, nor wait for anybody. kRemove must mean certainly dead.
 Result<RecoveryReport> recover(Store& store, const std::function<Verdict(const Registration&)>& judge);
 
 }  // namespace nsr::registry
