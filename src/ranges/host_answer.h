@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/types.h"
@@ -9,7 +10,7 @@ namespace nsr::ranges {
 
 /// What is asked of somebody who may know users and groups.
 struct HostQuery {
-    Uid id;               ///< as a uid and as a gid
+    std::optional<Uid> id;  ///< as a uid and as a gid; nothing: not asked about
     std::string account;  ///< as a user and as a group; empty: not asked about
 };
 

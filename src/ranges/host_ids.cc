@@ -31,7 +31,7 @@ Result<HostIds::Use> HostIds::check_files(Uid start, uint32_t size, std::string_
 }
 
 Result<HostIds::Use> HostIds::check(Uid start, uint32_t size, std::string_view name, uint64_t deadline_usec) {
-    HostQuery query{start, account_of(name)};
+    HostQuery query{size > 0 ? std::optional(start) : std::nullopt, account_of(name)};
     HostAnswer answer = TRY(look_into_files(start, size, query.account));
     if (answer.is_final_for(query)) return verdict(answer);
     // The modules work while the services are asked.
@@ -42,13 +42,12 @@ Result<HostIds::Use> HostIds::check(Uid start, uint32_t size, std::string_view n
 }
 
 Result<HostAnswer> HostIds::look_into_files(Uid start, uint32_t size, const std::string& account) {
-    if (size == 0 || start.value > kAllIds.last || size - 1 > kAllIds.last - start.value)
+    if (size > 0 && (start.value > kAllIds.last || size - 1 > kAllIds.last - start.value))
         return fail(EINVAL, "{} ids from {} are no range", size, start);
-    IdInterval ids{start.value, start.value + (size - 1)};
     HostAnswer answer;
     for (IdFile* file : {&passwd_, &group_, &subuid_, &subgid_}) {
         const IdTable* table = TRY(file->current());
-        answer.id_known |= table->overlaps(ids);
+        answer.id_known |= size > 0 && table->overlaps({start.value, start.value + (size - 1)});
         answer.account_known |= !account.empty() && table->has_account(account);
     }
     return answer;

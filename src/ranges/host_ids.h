@@ -39,7 +39,7 @@ public:
 
     explicit HostIds(Config config);
 
-    /// Asks everybody, in parallel, about the range of `size` ids from `start`, and the name (empty: not asked about).
+    /// Asks everybody, in parallel, about the range of `size` ids from `start` (0: none), and the name (empty: none).
     /// Files count with every id of the range, services and NSS with its first one. Returns by `deadline_usec` on
     /// sys::now_usec()'s clock. Who does not answer by then, or with garbage, knows nothing; that is logged once for
     /// each. An Error is a file of the host that cannot be read or is too large: the range must not be handed out then.

@@ -69,10 +69,13 @@ int look_up(const HostQuery& query) {
     const char* account = query.account.c_str();
 
     int bits = 0;
-    int code = getpwuid_r(query.id.value, &user, buffer.data(), buffer.size(), &found_user);
-    bits |= outcome(code, found_user, kIdBit);
-    code = getgrgid_r(query.id.value, &group, buffer.data(), buffer.size(), &found_group);
-    bits |= outcome(code, found_group, kIdBit);
+    int code = 0;
+    if (query.id) {
+        code = getpwuid_r(query.id->value, &user, buffer.data(), buffer.size(), &found_user);
+        bits |= outcome(code, found_user, kIdBit);
+        code = getgrgid_r(query.id->value, &group, buffer.data(), buffer.size(), &found_group);
+        bits |= outcome(code, found_group, kIdBit);
+    }
     if (query.account.empty()) return kAnswered | bits;
     code = getpwnam_r(account, &user, buffer.data(), buffer.size(), &found_user);
     bits |= outcome(code, found_user, kAccountBit);

@@ -43,8 +43,10 @@ Status send_questions(Conversation& conversation, const HostQuery& query) {
     };
     constexpr std::string_view user = "io.systemd.UserDatabase.GetUserRecord";
     constexpr std::string_view group = "io.systemd.UserDatabase.GetGroupRecord";
-    TRY(send(user, "uid", query.id.value, Subject::kId));
-    TRY(send(group, "gid", query.id.value, Subject::kId));
+    if (query.id) {
+        TRY(send(user, "uid", query.id->value, Subject::kId));
+        TRY(send(group, "gid", query.id->value, Subject::kId));
+    }
     if (query.account.empty()) return {};
     TRY(send(user, "userName", json::string(query.account), Subject::kAccount));
     return send(group, "groupName", json::string(query.account), Subject::kAccount);
