@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "table.h"
+
+#include <cstdio>
+
+#include <fmt/format.h>
+
+namespace nsr::bench {
+
+void Table::print_head() const {
+    fmt::print("{:<50} {:>10} {:>10} {:>7}  {:<14} {:>10} {:>10}\n", "what", "floor µs", "ours µs", "ratio", "budget",
+               "floor p99", "ours p99");
+}
+
+void Table::print_section(std::string_view title) const {
+    fmt::print("\n{}\n", title);
+    fflush(stdout);
+}
+
+std::string Table::judge(double value, std::optional<Budget> budget) {
+    if (!budget) return "-";
+    bool good = budget->kind == Budget::Kind::kAtMost ? value <= budget->value : value >= budget->value;
+    if (!good) ++over_;
+    return fmt::format("{} {:<6g} {}", budget->kind == Budget::Kind::kAtMost ? "<=" : ">=", budget->value,
+                       good ? "ok" : "OVER");
+}
+
+void Table::print_row(std::string_view what, const Samples& first, const Samples& second, double ratio,
+                      std::optional<Budget> budget) {
+    fmt::print("{:<50} {:>10.1f} {:>10.1f} {:>7.2f}  {:<14} {:>10.1f} {:>10.1f}\n", what, first.p50(), second.p50(),
+               ratio, judge(ratio, budget), first.p99(), second.p99());
+    fflush(stdout);
+}
+
+void Table::compare(std::string_view what, const Samples& floor, const Samples& ours, std::optional<Budget> budget) {
+    print_row(what, floor, ours, floor.p50() > 0 ? ours.p50() / floor.p50() : 0, budget);
+}
+
+void Table::compare_p99(std::string_view what, const Samples& without, const Samples& with,
+                        std::optional<Budget> budget) {
+    print_row(what, without, with, without.p99() > 0 ? with.p99() / without.p99() : 0, budget);
+}
+
+void Table::figure(std::string_view what, double value, std::string_view unit, std::optional<Budget> budget) {
+    fmt::print("{:<50} {:>29.3f}  {:<14} {}\n", what, value, judge(value, budget), unit);
+    fflush(stdout);
+}
+
+void Table::note(std::string_view text) const {
+    fmt::print("    {}\n", text);
+    fflush(stdout);
+}
+
+}  // namespace nsr::bench
