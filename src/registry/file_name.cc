@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "registry/file_name.h"
 
+#include <algorithm>
+
 #include <charconv>
 
 #include "registry/names.h"
@@ -67,11 +69,15 @@ std::vector<std::string> link_files(const Registration& registration) {
     return files;
 }
 
+std::string new_content_file(pid_t writer) { return fmt::format("{}.new", writer); }
+std::string new_link_file(pid_t writer) { return fmt::format("{}.link", writer); }
 std::string pending_file(pid_t writer) { return fmt::format("{}.userns", writer); }
 
 std::optional<pid_t> parse_pending_file(std::string_view file) {
-    if (!file.ends_with(".userns")) return std::nullopt;
-    std::optional<pid_t> writer = parse_decimal<pid_t>(file.substr(0, file.size() - 7));
+    size_t dot = std::min(file.find('.'), file.size());
+    std::string_view ending = file.substr(dot);
+    if (ending != ".userns" && ending != ".new" && ending != ".link") return std::nullopt;
+    std::optional<pid_t> writer = parse_decimal<pid_t>(file.substr(0, dot));
     return writer && *writer > 0 ? writer : std::nullopt;
 }
 

@@ -49,6 +49,10 @@ std::string owned_file(Uid owner, NsInode inode);
 std::vector<std::string> link_files(const Registration& registration);
 
 std::string pending_file(pid_t writer);
+/// Two files that exist for a moment while a record is written anew: the content, and one more link to it.
+std::string new_content_file(pid_t writer);
+std::string new_link_file(pid_t writer);
+/// The writer of any of the three.
 std::optional<pid_t> parse_pending_file(std::string_view file);
 
 }  // namespace nsr::registry

@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 #include "base/sys.h"
-#include "registry/delegation.h"
 #include "registry/directory.h"
 #include "registry/file_name.h"
 #include "registry/listing.h"
@@ -63,7 +62,7 @@ private:
     void complete(const Kept& kept);
     void make_link(const std::string& entry, const std::string& path);
     void remove_link(const std::string& path);
-    void check_delegation(Uid start);
+    void settle_delegation(Uid start);
     Kept* find_kept(uint64_t file);
     void complain(std::string_view sentence);
 
@@ -98,7 +97,7 @@ Result<RecoveryReport> Recovery::run() {
         if (!kept.is_complete()) complete(kept);
     // Fails, as it should, where somebody's entries are left.
     for (Uid owner : listing.owners) static_cast<void>(sys::unlink_at(registry_, owner_directory(owner), AT_REMOVEDIR));
-    for (Uid start : listing.delegations) check_delegation(start);
+    for (Uid start : listing.delegations) settle_delegation(start);
     report_.unknown_files = listing.unknown_count;
     if (listing.unknown_count > 0)
         log::notice("registry: {} files are not of the registry and left alone: {}", listing.unknown_count,
@@ -173,6 +172,12 @@ Kept* Recovery::settle_orphan(const std::string& path, uint64_t file) {
         remove_link(path);
         return nullptr;
     }
+    auto entry = store_.find_by_inode(registration.userns.inode);
+    if (entry && *entry && is_same_registration(**entry, registration)) {
+        // An older record of the same registration: update() was cut short. complete() links the newer one.
+        remove_link(path);
+        return nullptr;
+    }
     Status linked = sys::link_at(registry_, path, registry_, entry_file(registration.userns.inode));
     if (!linked) {
         ++report_.links_in_doubt;
@@ -214,14 +219,9 @@ void Recovery::remove_link(const std::string& path) {
     ++report_.links_removed;
 }
 
-// Only looked at: who gets a range back whose holder is gone is not decided here.
-void Recovery::check_delegation(Uid start) {
-    std::string file = delegate_file(start);
-    auto text = sys::read_file_at(registry_, file, kMaxFileSize);
-    if (!text) return complain(text.error().what());
-    auto delegation = parse_delegation(*text);
-    if (!delegation) return complain(fmt::format("{}: {}", file, delegation.error().what()));
-    if (delegation->start != start) complain(fmt::format("{}: the record does not agree with its name", file));
+// A broken one stays: its range is taken until somebody looks at it.
+void Recovery::settle_delegation(Uid start) {
+    if (Status settled = store_.settle_delegation(lock_, start); !settled) complain(settled.error().what());
 }
 
 }  // namespace

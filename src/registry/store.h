@@ -4,6 +4,7 @@
 #include <sys/types.h>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "base/types.h"
+#include "registry/delegation.h"
 #include "registry/registration.h"
 
 namespace nsr::registry {
@@ -58,16 +60,23 @@ public:
     /// directory.
     Result<std::vector<Uid>> taken_starts() const;
 
-    /// Records a registration, and that `writer` has not finished yet: until commit() the call counts as half done.
-    /// EEXIST: the namespace, the name or the range has a record already. Nothing remains of a failed call.
+    /// Who holds a delegated range; nullopt: nobody.
+    Result<std::optional<Delegation>> find_delegation(Uid start) const;
+
+    /// Records a registration, its delegated ranges included, and that `writer` has not finished yet: until commit()
+    /// the call counts as half done. EEXIST: the namespace, the name or the range has a record already. Nothing remains
+    /// of a failed call.
     Status add(const Lock& lock, const Registration& registration, pid_t writer);
     /// The call is done (its maps are written). ENOENT: somebody took the writer for dead and undid it.
     Status commit(pid_t writer);
-    /// Takes back everything that add() made, but for the pending record. No error where some or all is missing
-    /// already; what belongs to another registration by now is left alone.
+    /// Writes anew what is known of a registration: its cgroups, interfaces and whatever else is not part of a name.
+    /// Readers see the old record or the new one.
+    Status update(const Lock& lock, const Registration& registration);
+    /// Takes back everything that add() made, but for the pending record; delegated ranges go to the last ancestor. No
+    /// error where some or all is missing already; what belongs to another registration by now is left alone.
     Status remove(const Lock& lock, const Registration& registration);
 
-    /// The writers with a half-done call, dead or alive.
+    /// The writers that have something half done, dead or alive; some twice.
     Result<std::vector<pid_t>> pending() const;
     /// What a writer has not finished. nullopt: nothing is recorded of it (the writer died before the first link, or
     /// there is no such pending record), so drop_pending() is all there is to do. Else remove() (or a decision to keep)
@@ -76,6 +85,10 @@ public:
     /// No error where there is none.
     Status drop_pending(pid_t writer);
 
+    /// Gives a delegated range to the last of its ancestors that has a registration which lists it, if its holder has
+    /// none; for recover().
+    Status settle_delegation(const Lock& lock, Uid start);
+
     /// nsresource/registry and nsresource, for recover().
     BorrowedFd registry_dir() const { return registry_.borrow(); }
     BorrowedFd state_dir() const { return state_.borrow(); }
@@ -83,6 +96,12 @@ public:
 private:
     Store(UniqueFd state, UniqueFd registry, UniqueFd pending)
         : state_(std::move(state)), registry_(std::move(registry)), pending_(std::move(pending)) {}
+
+    Status take_delegations(const Registration& registration);
+    Status give_back_delegations(const Registration& registration);
+    Status write_delegation(const Delegation& delegation);
+    Status remove_delegation(Uid start);
+    Status replace_files(const std::string& text, std::span<const std::string> files);
 
     UniqueFd state_;
     UniqueFd registry_;

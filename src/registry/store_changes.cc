@@ -2,6 +2,7 @@
 // The changing half of the store. The entry itself is linked first and unlinked last: whatever else there is of a
 // registration, recover() finds it by its entry.
 #include <fcntl.h>
+#include <unistd.h>
 #include <ranges>
 
 #include "base/log.h"
@@ -62,13 +63,13 @@ Result<std::optional<Registration>> read_unless_broken(BorrowedFd registry, cons
     return record;
 }
 
-// Removes a name of a registration, but not where another registration has it by now.
+// Removes a name of a registration, but not where another registration has it by now. A name may also stand for an
+// older record of the same one, if update() was cut short.
 Status remove_link(BorrowedFd registry, const std::string& file, const Registration& registration,
                    const std::optional<FileId>& entry) {
-    if (entry) {
-        std::optional<FileId> id = TRY(identify_file(registry, file));
-        if (id != entry) return {};
-    } else {
+    std::optional<FileId> id = TRY(identify_file(registry, file));
+    if (!id) return {};
+    if (id != entry) {
         std::optional<Registration> record = TRY(read_unless_broken(registry, file));
         if (!record || !is_same_registration(*record, registration)) return {};
     }
@@ -99,8 +100,10 @@ Status Store::add(const Lock&, const Registration& registration, pid_t writer) {
     files.insert(files.begin(), entry_file(registration.userns.inode));
     size_t made = 0;
     Status linked = make_links(registry_dir(), pending_.borrow(), pending, registration, files, made);
+    if (linked) linked = take_delegations(registration);
     if (linked) return {};
-    Status undone = undo_links(registry_dir(), registration.owner, std::span(files).first(made));
+    Status undone = give_back_delegations(registration);
+    if (undone) undone = undo_links(registry_dir(), registration.owner, std::span(files).first(made));
     if (undone) undone = drop_pending(writer);
     // The pending record stays in this case, so that the manager tries again.
     if (!undone) log::warning("cannot undo the record of a failed call: {}", undone.error().what());
@@ -111,6 +114,7 @@ Status Store::commit(pid_t writer) { return sys::unlink_at(pending_.borrow(), pe
 
 Status Store::remove(const Lock&, const Registration& registration) {
     if (!is_valid_name(registration.name)) return fail(EINVAL, "not a name that a registration can have");
+    TRY(give_back_delegations(registration));
     std::optional<FileId> entry = TRY(identify_entry(registry_dir(), registration));
     for (const auto& file : std::views::reverse(link_files(registration)))
         TRY(remove_link(registry_dir(), file, registration, entry));
@@ -138,7 +142,29 @@ Result<std::optional<Registration>> Store::read_pending(pid_t writer) const {
 }
 
 Status Store::drop_pending(pid_t writer) {
+    for (const auto& file : {new_link_file(writer), new_content_file(writer)})
+        TRY(unless_missing(sys::unlink_at(pending_.borrow(), file)));
     return unless_missing(sys::unlink_at(pending_.borrow(), pending_file(writer)));
+}
+
+Status Store::replace_files(const std::string& text, std::span<const std::string> files) {
+    BorrowedFd pending = pending_.borrow();
+    std::string content = new_content_file(getpid()), link = new_link_file(getpid());
+    TRY(unless_missing(sys::unlink_at(pending, content)));
+    TRY(write_new_file(pending, content, text));
+    for (const auto& file : files) {
+        TRY(unless_missing(sys::unlink_at(pending, link)));
+        TRY(sys::link_at(pending, content, pending, link));
+        TRY(sys::rename_at(pending, link, registry_dir(), file));
+    }
+    return sys::unlink_at(pending, content);
+}
+
+// The entry first: from then on the new record counts, whatever the other names still stand for.
+Status Store::update(const Lock&, const Registration& registration) {
+    std::vector<std::string> files = link_files(registration);
+    files.insert(files.begin(), entry_file(registration.userns.inode));
+    return replace_files(format_registration(registration), files);
 }
 
 }  // namespace nsr::registry

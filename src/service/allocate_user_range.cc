@@ -2,11 +2,11 @@
 #include <array>
 
 #include "base/log.h"
-#include "base/sys.h"
 #include "namespaces/map_files.h"
 #include "service/methods.h"
 #include "service/parent_view.h"
 #include "service/range_picker.h"
+#include "service/range_state.h"
 #include "service/request.h"
 
 namespace nsr::service {
@@ -83,12 +83,14 @@ public:
 
 private:
     OrFault<namespaces::MapFiles> open_empty_maps();
-    OrFault<void> require_name_unknown_to_host();
     OrFault<void> choose_own_ids();
-    OrFault<void> reserve_pool_range();
+    OrFault<void> choose_transient_range(RangePicker& picker);
+    OrFault<void> choose_delegates(RangePicker& picker);
+    OrFault<void> reserve_ranges();
+    Result<registry::Taken> ranges_state() const;
     enum class Recorded { kDone, kRangeTaken };
     OrFault<Recorded> record();
-    OrFault<IdMap> make_map(uint32_t inside, uint32_t outside) const;
+    IdMap make_map(uint32_t inside, uint32_t outside) const;
     OrFault<void> write_maps(namespaces::MapFiles& files);
     Status undo(const namespaces::MapFiles& files);
 
@@ -107,13 +109,6 @@ OrFault<namespaces::MapFiles> Allocation::open_empty_maps() {
     return files;
 }
 
-OrFault<void> Allocation::require_name_unknown_to_host() {
-    uint64_t deadline = sys::now_usec() + kHostIdsTimeoutUsec;
-    auto use = TRY_SYSTEM(context_.host_ids.check(Uid(0), 0, wish_.name, deadline));
-    if (use == ranges::HostIds::Use::kNameKnown) return refuse("NameExists");
-    return {};
-}
-
 OrFault<void> Allocation::choose_own_ids() {
     auto uid = parent_.inside(peer_.uid);
     auto gid = parent_.inside(peer_.gid);
@@ -124,39 +119,63 @@ OrFault<void> Allocation::choose_own_ids() {
                                                    .start_gid = peer_.gid,
                                                    .target_gid = wish_.target.value_or(gid->value)};
     registration_.setgroups = Registration::Setgroups::kDenied;
-    if (TRY(record()) == Recorded::kRangeTaken) return Refusal(varlink::system_error(EEXIST));
     return {};
 }
 
-OrFault<void> Allocation::reserve_pool_range() {
-    const ranges::Pool& pool = *ranges::pool_for_size(wish_.size);
-    RangePicker picker(context_, parent_, pool, wish_.name);
-    uint32_t target = wish_.target.value_or(0);
-    for (int race = 0; race < kMaxRaces; ++race) {
+// With every type and size the delegated ranges come from the container pool.
+OrFault<void> Allocation::choose_delegates(RangePicker& picker) {
+    registration_.delegates.clear();
+    for (uint32_t i = 0; i < wish_.delegations; ++i) {
         Uid start = TRY(picker.pick());
-        registration_.range = registry::TransientRange{
-            .size = wish_.size, .start = start, .target = target, .start_gid = Gid(start.value), .target_gid = target};
+        registration_.delegates.push_back(
+            {userns_.identity().inode, start, Gid(start.value), ranges::kContainerPool.size});
+    }
+    return {};
+}
+
+OrFault<void> Allocation::reserve_ranges() {
+    RangePicker own_picker(context_, parent_, *ranges::pool_for_size(wish_.size), wish_.name);
+    RangePicker container_picker(context_, parent_, ranges::kContainerPool, wish_.name + "/delegates");
+    bool one_pool = wish_.size == ranges::kContainerPool.size;
+    for (int race = 0; race < kMaxRaces; ++race) {
+        if (wish_.type == Type::kManaged) TRY(choose_transient_range(own_picker));
+        TRY(choose_delegates(one_pool ? own_picker : container_picker));
         if (TRY(record()) == Recorded::kDone) return {};
     }
     return Refusal(varlink::system_error(EBUSY));
 }
 
-// Under the lock everything that was looked at before is looked at once more: another worker may have been faster.
+OrFault<void> Allocation::choose_transient_range(RangePicker& picker) {
+    uint32_t target = wish_.target.value_or(0);
+    Uid start = TRY(picker.pick());
+    registration_.range = registry::TransientRange{
+        .size = wish_.size, .start = start, .target = target, .start_gid = Gid(start.value), .target_gid = target};
+    return {};
+}
+
+Result<registry::Taken> Allocation::ranges_state() const {
+    std::vector<Uid> starts;
+    if (registration_.is_transient()) starts.push_back(registration_.range->start);
+    for (const auto& delegate : registration_.delegates) starts.push_back(delegate.start);
+    for (Uid start : starts)
+        if (TRY(range_state(context_, parent_, start)) == registry::Taken::kTaken) return registry::Taken::kTaken;
+    return registry::Taken::kFree;
+}
+
+// Under the lock everything that was looked at before is looked at once more.
 OrFault<Allocation::Recorded> Allocation::record() {
     auto lock = TRY_SYSTEM(context_.store.lock());
-    if (TRY_SYSTEM(context_.store.find_by_inode(userns_.identity().inode))) return refuse("UserNamespaceExists");
-    if (TRY_SYSTEM(context_.store.name_taken(wish_.name)) == registry::Taken::kTaken) return refuse("NameExists");
-    TRY(require_room(context_, peer_.uid));
-    if (registration_.is_transient() &&
-        TRY_SYSTEM(context_.store.range_taken(registration_.range->start)) == registry::Taken::kTaken)
-        return Recorded::kRangeTaken;
+    TRY(require_unclaimed(context_, registration_));
+    if (TRY_SYSTEM(ranges_state()) == registry::Taken::kTaken) return Recorded::kRangeTaken;
     TRY_SYSTEM(context_.store.add(lock, registration_, context_.writer));
     return Recorded::kDone;
 }
 
 // `inside` and `outside` are those of the first line.
-OrFault<IdMap> Allocation::make_map(uint32_t inside, uint32_t outside) const {
+IdMap Allocation::make_map(uint32_t inside, uint32_t outside) const {
     IdMap map{{inside, outside, wish_.size}};
+    for (const auto& delegate : registration_.delegates)
+        map.push_back({delegate.start.value, delegate.start.value, delegate.size});
     if (wish_.foreign) map.push_back({kForeignStart, kForeignStart, kForeignSize});
     return map;
 }
@@ -166,8 +185,8 @@ OrFault<void> Allocation::write_maps(namespaces::MapFiles& files) {
     // The kernel takes ids as the namespace above calls them.
     auto uid = parent_.is_own() || registration_.is_transient() ? range.start : *parent_.inside(range.start);
     auto gid = parent_.is_own() || registration_.is_transient() ? range.start_gid : *parent_.inside(range.start_gid);
-    IdMap uids = TRY(make_map(range.target, uid.value));
-    IdMap gids = TRY(make_map(range.target_gid, gid.value));
+    IdMap uids = make_map(range.target, uid.value);
+    IdMap gids = make_map(range.target_gid, gid.value);
     if (registration_.setgroups == Registration::Setgroups::kDenied) TRY_SYSTEM(files.deny_setgroups());
     TRY_SYSTEM(files.write_gid_map(gids));
     TRY_SYSTEM(files.write_uid_map(uids));
@@ -191,16 +210,14 @@ OrFault<void> Allocation::run() {
     auto files = TRY(open_empty_maps());
     TRY(require_unregistered(context_, userns_.identity()));
     TRY(require_free_name(context_, wish_.name));
-    TRY(require_name_unknown_to_host());
+    TRY(require_name_unknown_to_host(context_, wish_.name));
     TRY(require_room(context_, peer_.uid));
     if (wish_.foreign && !parent_.maps_one_to_one(kForeignStart, kForeignSize)) return refuse_parameter("mapForeign");
     registration_.owner = peer_.uid;
     registration_.name = wish_.name;
     registration_.userns = userns_.identity();
-    if (wish_.type == Type::kSelf)
-        TRY(choose_own_ids());
-    else
-        TRY(reserve_pool_range());
+    if (wish_.type == Type::kSelf) TRY(choose_own_ids());
+    TRY(reserve_ranges());
     auto written = write_maps(files);
     if (!written) {
         if (auto undone = undo(files); !undone)

@@ -12,6 +12,9 @@ namespace nsr::service {
 std::span<const varlink::Field> allocate_user_range_fields();
 varlink::Outcome allocate_user_range(Context& context, varlink::Call& call);
 
+std::span<const varlink::Field> register_user_namespace_fields();
+varlink::Outcome register_user_namespace(Context& context, varlink::Call& call);
+
 std::span<const varlink::Field> get_user_record_fields();
 varlink::Outcome get_user_record(Context& context, varlink::Call& call);
 

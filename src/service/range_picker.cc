@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
-#include "service/release.h"
+#include "service/range_state.h"
 
 namespace nsr::service {
 
@@ -12,18 +12,9 @@ using registry::Taken;
 RangePicker::RangePicker(Context& context, const ParentView& parent, const ranges::Pool& pool, std::string_view name)
     : context_(context), parent_(parent), pool_(pool), candidates_(pool, parent.one_to_one(), name) {}
 
-Result<Taken> RangePicker::look_into_registry(Uid start) {
-    if (TRY(context_.store.range_taken(start)) == Taken::kFree) return Taken::kFree;
-    auto holder = context_.store.find_by_start(start);
-    // A record that cannot be read still says that the range is in use.
-    if (!holder || !*holder) return Taken::kTaken;
-    if (TRY(release_if_dead(context_, **holder)) == Holder::kAlive) return Taken::kTaken;
-    return context_.store.range_taken(start);
-}
-
 Result<Taken> RangePicker::look_everywhere(Uid start) {
     if (given_.contains(start)) return Taken::kTaken;
-    if (TRY(look_into_registry(start)) == Taken::kTaken) return Taken::kTaken;
+    if (TRY(range_state_after_release(context_, parent_, start)) == Taken::kTaken) return Taken::kTaken;
     // Below a namespace that was given its ids, the host's users have been looked at when it got them.
     if (!parent_.is_own()) return Taken::kFree;
     if (context_.used_set && context_.level != policy::Level::kQuarantine &&
@@ -33,14 +24,21 @@ Result<Taken> RangePicker::look_everywhere(Uid start) {
     return use == ranges::HostIds::Use::kFree ? Taken::kFree : Taken::kTaken;
 }
 
+// Below a namespace with delegated ranges there are few, each of which is worth a look.
+Result<ranges::Bitmap> RangePicker::find_taken() {
+    ranges::Bitmap taken(pool_.count());
+    if (!parent_.is_own()) return taken;
+    for (Uid start : TRY(context_.store.taken_starts()))
+        if (auto index = pool_.index_of(start)) taken.set(*index);
+    return taken;
+}
+
 Result<std::optional<Uid>> RangePicker::pick_recycled() {
     while (auto index = candidates_.next()) {
         Uid start = pool_.start_of(*index);
         if (TRY(look_everywhere(start)) == Taken::kFree) return std::optional(start);
     }
-    ranges::Bitmap taken(pool_.count());
-    for (Uid start : TRY(context_.store.taken_starts()))
-        if (auto index = pool_.index_of(start)) taken.set(*index);
+    ranges::Bitmap taken = TRY(find_taken());
     while (auto index = candidates_.first_free(taken)) {
         Uid start = pool_.start_of(*index);
         if (TRY(look_everywhere(start)) == Taken::kFree) return std::optional(start);

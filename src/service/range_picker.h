@@ -20,11 +20,9 @@ public:
     /// kind. NoDynamicRange: all are taken.
     OrFault<Uid> pick();
 
-    /// Whether a range is free as far as the registry knows; one whose holder is dead is released first.
-    Result<registry::Taken> look_into_registry(Uid start);
-
 private:
     Result<registry::Taken> look_everywhere(Uid start);
+    Result<ranges::Bitmap> find_taken();
     Result<std::optional<Uid>> pick_recycled();
     Result<std::optional<Uid>> pick_fresh();
 

@@ -41,7 +41,8 @@ Result<Holder> release_if_dead(Context& context, const NsIdentity& identity) {
 Status repair(Context& context, pid_t writer) {
     auto registration = TRY(context.store.read_pending(writer));
     if (registration) {
-        if (TRY(is_mapped(context, *registration)) == Mapped::kYes) {
+        // A namespace that was only to be registered had its maps before; nobody has been told that it is registered.
+        if (registration->range && TRY(is_mapped(context, *registration)) == Mapped::kYes) {
             log::notice("The registration {} outlives the worker that made it: its maps are written",
                         registration->name);
             context.announce(registration->userns);

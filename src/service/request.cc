@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "service/request.h"
 
+#include "base/sys.h"
 #include "registry/names.h"
 #include "service/release.h"
 
@@ -54,6 +55,18 @@ OrFault<void> require_free_name(Context& context, const std::string& name) {
     if (!*holder) return {};
     if (TRY_SYSTEM(release_if_dead(context, **holder)) == Holder::kAlive) return refuse("NameExists");
     return {};
+}
+
+OrFault<void> require_name_unknown_to_host(Context& context, const std::string& name) {
+    auto use = TRY_SYSTEM(context.host_ids.check(Uid(0), 0, name, sys::now_usec() + kHostIdsTimeoutUsec));
+    if (use == ranges::HostIds::Use::kNameKnown) return refuse("NameExists");
+    return {};
+}
+
+OrFault<void> require_unclaimed(const Context& context, const registry::Registration& registration) {
+    if (TRY_SYSTEM(context.store.find_by_inode(registration.userns.inode))) return refuse("UserNamespaceExists");
+    if (TRY_SYSTEM(context.store.name_taken(registration.name)) == registry::Taken::kTaken) return refuse("NameExists");
+    return require_room(context, registration.owner);
 }
 
 OrFault<void> require_room(const Context& context, Uid owner) {

@@ -28,6 +28,10 @@ OrFault<std::optional<registry::Registration>> find_registration(Context& contex
 OrFault<void> require_unregistered(Context& context, const NsIdentity& identity);
 /// NameExists, as far as the registry knows.
 OrFault<void> require_free_name(Context& context, const std::string& name);
+/// NameExists, as far as the host knows. Waits for others: not with the registry lock held.
+OrFault<void> require_name_unknown_to_host(Context& context, const std::string& name);
+/// What the three above say of the registry alone, once more, with the lock held: another worker may have been faster.
+OrFault<void> require_unclaimed(const Context& context, const registry::Registration& registration);
 /// System EUSERS.
 OrFault<void> require_room(const Context& context, Uid owner);
 

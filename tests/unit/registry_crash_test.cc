@@ -36,6 +36,9 @@ int linkat(int from_dir, const char* from, int to_dir, const char* to, int flags
     return call(SYS_linkat, from_dir, from, to_dir, to, flags);
 }
 int unlinkat(int dir, const char* path, int flags) noexcept { return call(SYS_unlinkat, dir, path, flags); }
+int renameat(int from_dir, const char* from, int to_dir, const char* to) noexcept {
+    return call(SYS_renameat, from_dir, from, to_dir, to);
+}
 int mkdirat(int dir, const char* path, mode_t mode) noexcept { return call(SYS_mkdirat, dir, path, mode); }
 int fchmod(int fd, mode_t mode) noexcept { return call(SYS_fchmod, fd, mode); }
 int openat(int dir, const char* path, int flags, ...) {
@@ -209,6 +212,70 @@ TEST_F(CrashTest, AFailureInAddLeavesNothing) {
     }
     EXPECT_GE(step, 10);
     EXPECT_EQ(scratch.files(), kFilesOfA);
+}
+
+TEST_F(CrashTest, InAddWithDelegatedRangesLeavesNothingAfterRepair) {
+    Registration parent = with_delegates(transient(6, "p", 589824), {655360, 720896});
+    add(parent);
+    auto before = scratch.contents();
+    Registration child = with_delegates(a, {655360, 720896, 786432});
+    int step = 0;
+    while (!survives(step, [&](const Lock& lock) { return store.add(lock, child, kWriter); })) {
+        repair_pending();
+        ASSERT_EQ(scratch.contents(), before) << "died at step " << step;
+        ++step;
+    }
+    EXPECT_GE(step, 20);
+    EXPECT_EQ(store.find_delegation(Uid(655360)).value()->ancestors, std::vector{NsInode(6)});
+}
+
+TEST_F(CrashTest, InRemoveWithDelegatedRangesIsDoneAgain) {
+    Registration parent = with_delegates(transient(6, "p", 589824), {655360, 720896});
+    add(parent);
+    auto before = scratch.contents();
+    Registration child = with_delegates(a, {655360, 720896, 786432});
+    for (int step = 0;; ++step) {
+        add(child);
+        if (survives(step, [&](const Lock& lock) { return store.remove(lock, child); })) break;
+        auto report = recover(store, [](const Registration& r) {
+            return r.userns.inode == NsInode(5) ? Verdict::kRemove : Verdict::kKeep;
+        });
+        ASSERT_TRUE(report);
+        ASSERT_EQ(scratch.contents(), before) << "died at step " << step;
+    }
+    EXPECT_EQ(scratch.contents(), before);
+}
+
+TEST_F(CrashTest, InUpdateLeavesTheOldRecordOrTheNew) {
+    add(a);
+    Registration changed = a;
+    changed.cgroups = {CgroupId(77)};
+    int step = 0;
+    while (!survives(step, [&](const Lock& lock) { return store.update(lock, changed); })) {
+        auto entry = store.find_by_inode(NsInode(5)).value();
+        ASSERT_TRUE(*entry == a || *entry == changed) << "died at step " << step;
+        recover_as(Verdict::kKeep);
+        for (pid_t writer : store.pending().value()) ASSERT_TRUE(store.drop_pending(writer));
+        ASSERT_EQ(scratch.files(), kFilesOfA) << "died at step " << step;
+        ASSERT_EQ(store.find_by_start(Uid(524288)).value(), entry) << "died at step " << step;
+        ASSERT_EQ(scratch.stat("i5.userns").st_nlink, 5u) << "died at step " << step;
+        ++step;
+    }
+    EXPECT_GE(step, 10);
+    EXPECT_EQ(*store.find_by_name("a").value(), changed);
+    EXPECT_EQ(scratch.stat("i5.userns").st_nlink, 5u);
+}
+
+TEST_F(CrashTest, InUpdateDoesNotHinderRemoval) {
+    Registration changed = a;
+    changed.cgroups = {CgroupId(77)};
+    for (int step = 0;; ++step) {
+        add(a);
+        bool done = survives(step, [&](const Lock& lock) { return store.update(lock, changed); });
+        ASSERT_TRUE(store.remove(store.lock().value(), *store.find_by_inode(NsInode(5)).value()));
+        ASSERT_TRUE(scratch.files().empty()) << "died at step " << step;
+        if (done) break;
+    }
 }
 
 }  // namespace

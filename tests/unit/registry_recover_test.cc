@@ -148,13 +148,18 @@ TEST_F(RecoverTest, LeavesFilesAloneThatAreNotOurs) {
     EXPECT_EQ(scratch.files(), before);
 }
 
-TEST_F(RecoverTest, LeavesDelegationsAlone) {
-    scratch.write("u655360.delegate", R"({"userns":5,"start":655360,"startGid":655360,"size":65536})");
+TEST_F(RecoverTest, LeavesABrokenDelegationTaken) {
     scratch.write("u720896.delegate", "broken");
+    recover_with({});
+    EXPECT_EQ(scratch.files(), std::set<std::string>{"u720896.delegate"});
+    EXPECT_EQ(store.range_taken(Uid(720896)).value(), Taken::kTaken);
+}
+
+TEST_F(RecoverTest, FreesADelegatedRangeThatNobodyHolds) {
+    scratch.write("u655360.delegate", R"({"userns":5,"start":655360,"startGid":655360,"size":65536})");
     link("u655360.delegate", "g655360.delegate");
-    auto before = scratch.files();
-    recover_with({5});
-    EXPECT_EQ(scratch.files(), before);
+    recover_with({});
+    EXPECT_TRUE(scratch.files().empty());
 }
 
 TEST_F(RecoverTest, HonoursAnEntryOfAnotherImplementation) {

@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -44,6 +46,16 @@ public:
             if (file.path() != registry() / "lock") names.insert(file.path().lexically_relative(registry()).string());
         return names;
     }
+    /// All files below it, with what they say.
+    std::map<std::string, std::string> contents() const {
+        std::map<std::string, std::string> texts;
+        for (const auto& name : files()) {
+            if (std::filesystem::is_directory(registry() / name)) continue;
+            std::ifstream file(registry() / name);
+            texts[name] = std::string(std::istreambuf_iterator<char>(file), {});
+        }
+        return texts;
+    }
     void write(const std::string& file, const std::string& text) const { std::ofstream(registry() / file) << text; }
     struct stat stat(const std::string& file) const {
         struct stat st{};
@@ -68,6 +80,12 @@ inline Registration transient(uint64_t inode, std::string name, uint32_t start, 
 inline Registration plain(uint64_t inode, std::string name, Uid owner = Uid(1000)) {
     Registration registration = transient(inode, std::move(name), 524288, owner);
     registration.range.reset();
+    return registration;
+}
+
+inline Registration with_delegates(Registration registration, const std::vector<uint32_t>& starts) {
+    for (uint32_t start : starts)
+        registration.delegates.push_back({registration.userns.inode, Uid(start), Gid(start), 65536});
     return registration;
 }
 

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "service/range_state.h"
+
+#include "service/release.h"
+
+namespace nsr::service {
+
+namespace {
+
+using registry::Taken;
+
+// What stands between a child of the parent and the range.
+struct Obstacle {
+    Taken state = Taken::kTaken;
+    /// The registration that has the range, if it is known.
+    std::optional<registry::Registration> holder;
+};
+
+Result<Obstacle> find_obstacle(const Context& context, const ParentView& parent, Uid start) {
+    if (TRY(context.store.range_taken(start)) == Taken::kFree) return Obstacle{Taken::kFree, {}};
+    // A record that cannot be read still says that the range is in use.
+    auto own = context.store.find_by_start(start);
+    if (!own) return Obstacle{};
+    if (*own) return Obstacle{Taken::kTaken, std::move(*own)};
+    auto delegation = context.store.find_delegation(start);
+    if (!delegation || !*delegation) return Obstacle{};
+    NsInode holder = (*delegation)->userns;
+    if (!parent.is_own() && holder == parent.userns().identity().inode) return Obstacle{Taken::kFree, {}};
+    auto registration = context.store.find_by_inode(holder);
+    return Obstacle{Taken::kTaken, registration ? std::move(*registration) : std::nullopt};
+}
+
+}  // namespace
+
+Result<Taken> range_state(const Context& context, const ParentView& parent, Uid start) {
+    auto obstacle = TRY(find_obstacle(context, parent, start));
+    return obstacle.state;
+}
+
+Result<Taken> range_state_after_release(Context& context, const ParentView& parent, Uid start) {
+    for (;;) {
+        auto obstacle = TRY(find_obstacle(context, parent, start));
+        if (obstacle.state == Taken::kFree) return Taken::kFree;
+        // Each round releases one registration, so this ends.
+        if (!obstacle.holder || TRY(release_if_dead(context, *obstacle.holder)) == Holder::kAlive) return Taken::kTaken;
+    }
+}
+
+}  // namespace nsr::service
