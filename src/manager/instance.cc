@@ -2,6 +2,7 @@
 #include "manager/instance.h"
 
 #include <malloc.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -33,6 +34,7 @@ policy::Choice choose_level(const Options& options) {
 
 Result<int> run_instance(const Options& options) {
     if (geteuid() != 0) return fail(EPERM, "only root can hand out user ids");
+    umask(0022);  // a stricter one would hide the registry from those who may read it
     size_t connections = TRY(max_connections());
     auto premises = TRY(enter_premises(options));
     auto choice = choose_level(options);
