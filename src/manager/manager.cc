@@ -51,7 +51,9 @@ Status Manager::start() {
     sources_.push_back(TRY(loop_.watch_signal(SIGRTMIN + 18, [this](int value) { on_generic_signal(value); })));
     growth_timer_ = TRY(loop_.make_timer([this] {
         growing_ = false;
-        if (table_.anybody_waits() || !jobs_.empty()) pool_.grow();
+        // Not for a uid that has all the workers that it may have: more would be of no use to it.
+        if (!jobs_.empty() || table_.next([this](const Account& account) { return may_have_worker(account); }))
+            pool_.grow();
         dispatch();
     }));
     tick_timer_ = TRY(loop_.make_timer([this] { tick(); }));
