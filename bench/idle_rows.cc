@@ -16,8 +16,9 @@ constexpr size_t kConnections = 10'000;
 constexpr double kMebi = 1 << 20, kKibi = 1 << 10;
 constexpr size_t kAllocations = 100;
 
+/// By rounds.
 struct Figures {
-    Samples kept, fresh, allocated;
+    std::vector<Samples> kept, fresh, allocated;
 };
 
 Result<std::vector<Connection>> open_idle(const Instance& instance, Uid user) {
@@ -32,20 +33,24 @@ Result<std::vector<Connection>> open_idle(const Instance& instance, Uid user) {
 
 Status measure_other(const Setting& setting, const Instance& instance, Figures& figures) {
     Uid user = next_user();
+    Samples kept, fresh, allocated;
     {
         auto namespaces = TRY(make_user_namespaces(user, kAllocations));
         std::string request = memberships_request();
         ActAs as(user);
         auto connection = TRY(Connection::open(instance.socket()));
-        for (size_t i = 0; i < setting.times(1000, 4000); ++i) {
-            TRY(figures.kept.time([&] { return connection.ask(request); }));
-            TRY(figures.fresh.time([&] { return ask_any(instance.socket(), request); }));
+        for (size_t i = 0; i < setting.times(1000, 3000); ++i) {
+            TRY(kept.time([&] { return connection.ask(request); }));
+            TRY(fresh.time([&] { return ask_any(instance.socket(), request); }));
         }
         for (const auto& userns : namespaces) {
             std::string allocate = allocate_request();
-            TRY(figures.allocated.time([&] { return ask_once(instance.socket(), allocate, userns.borrow()); }));
+            TRY(allocated.time([&] { return ask_once(instance.socket(), allocate, userns.borrow()); }));
         }
     }
+    figures.kept.push_back(std::move(kept));
+    figures.fresh.push_back(std::move(fresh));
+    figures.allocated.push_back(std::move(allocated));
     return instance.wait_until_released(user);
 }
 
@@ -70,7 +75,7 @@ Status measure_idle_connections(Setting& setting) {
     TRY(measure_other(setting, instance, warm_up));
     Memory before = TRY(memory_of(instance.pid()));
     Memory after;
-    for (size_t i = 0; i < setting.times(2, 6); ++i) {
+    for (size_t i = 0; i < setting.times(3, 9); ++i) {
         TRY(measure_other(setting, instance, without));
         auto idle = TRY(open_idle(instance, next_user()));
         if (i == 0) after = TRY(memory_of(instance.pid()));

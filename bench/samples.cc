@@ -16,6 +16,8 @@ uint64_t now_nsec() {
 
 void Samples::add(double seconds) { nsec_.push_back(static_cast<uint64_t>(seconds * 1e9)); }
 
+void Samples::append(const Samples& other) { nsec_.insert(nsec_.end(), other.nsec_.begin(), other.nsec_.end()); }
+
 double Samples::percentile(double share) const {
     if (nsec_.empty()) return 0;
     std::vector<uint64_t> sorted = nsec_;

@@ -24,6 +24,7 @@ public:
     }
 
     void add(double seconds);
+    void append(const Samples& other);
     size_t count() const { return nsec_.size(); }
     /// `share` from 0 to 1: the least value that this share of the samples does not exceed.
     double percentile(double share) const;

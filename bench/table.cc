@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "table.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -36,9 +37,18 @@ void Table::compare(std::string_view what, const Samples& floor, const Samples& 
     print_row(what, floor, ours, floor.p50() > 0 ? ours.p50() / floor.p50() : 0, budget);
 }
 
-void Table::compare_p99(std::string_view what, const Samples& without, const Samples& with,
+void Table::compare_p99(std::string_view what, const std::vector<Samples>& without, const std::vector<Samples>& with,
                         std::optional<Budget> budget) {
-    print_row(what, without, with, without.p99() > 0 ? with.p99() / without.p99() : 0, budget);
+    std::vector<double> ratios;
+    Samples all_without, all_with;
+    for (size_t i = 0; i < std::min(without.size(), with.size()); ++i) {
+        ratios.push_back(with[i].p99() / without[i].p99());
+        all_without.append(without[i]);
+        all_with.append(with[i]);
+    }
+    if (ratios.empty()) return;
+    std::ranges::sort(ratios);
+    print_row(what, all_without, all_with, ratios[ratios.size() / 2], budget);
 }
 
 void Table::figure(std::string_view what, double value, std::string_view unit, std::optional<Budget> budget) {

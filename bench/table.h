@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "samples.h"
 
@@ -22,8 +23,10 @@ public:
     void print_section(std::string_view title) const;
     /// Medians and 99th percentiles, and the ratio of the medians.
     void compare(std::string_view what, const Samples& floor, const Samples& ours, std::optional<Budget> budget);
-    /// The same, but the ratio is that of the 99th percentiles.
-    void compare_p99(std::string_view what, const Samples& without, const Samples& with, std::optional<Budget> budget);
+    /// The same for two things that were measured in turn, round by round: the ratio is that of the 99th percentiles of
+    /// a round, and of the rounds the median, so that a disturbance of one of them does not count.
+    void compare_p99(std::string_view what, const std::vector<Samples>& without, const std::vector<Samples>& with,
+                     std::optional<Budget> budget);
     /// One figure that stands for itself, such as "3.2 MiB".
     void figure(std::string_view what, double value, std::string_view unit, std::optional<Budget> budget);
     /// A line of text below the last row.
