@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "resources/cgroup.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include <array>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "namespaces/user_namespace.h"
+#include "resources/cgroup_file.h"
+
+namespace nsr::resources {
+
+namespace {
+
+constexpr std::array kDelegatedFiles{"cgroup.procs", "cgroup.subtree_control", "cgroup.threads"};
+
+Status require_cgroup2_directory(BorrowedFd fd) {
+    struct statfs fs{};
+    int result = fstatfs(fd.get(), &fs);
+    int code = errno;
+    if (result < 0) return fail_errno(code, "fstatfs");
+    if (fs.f_type != CGROUP2_SUPER_MAGIC) return fail(EINVAL, "not on a cgroup2 file system");
+    auto st = TRY(sys::stat_fd(fd));
+    if (!S_ISDIR(st.st_mode)) return fail(EINVAL, "not a directory");
+    return {};
+}
+
+// cgroup.type is what every cgroup has but the root of the tree (cgroups(7)). The root of a cgroup namespace or of a
+// bind mount has it, and may be given away like any other.
+Status require_below_root(BorrowedFd fd, CgroupId id) {
+    if (id == kTreeRoot) return fail(EINVAL, "the root of the cgroup tree");
+    auto type = open_within_mount(fd, "cgroup.type", O_PATH);
+    if (type) return {};
+    if (type.error().code() != ENOENT) return Failure(std::move(type).error());
+    if (!open_within_mount(fd, "cgroup.procs", O_PATH)) return fail(ENODEV, "the cgroup was removed");
+    return fail(EINVAL, "the root of the cgroup tree");
+}
+
+Status give(BorrowedFd fd, uid_t uid, gid_t gid, mode_t mode) {
+    int result = fchown(fd.get(), uid, gid);
+    int code = errno;
+    if (result < 0) return fail_errno(code, "change the owner");
+    return sys::set_mode(fd, mode);  // after chown, which takes some bits away
+}
+
+struct Item {
+    BorrowedFd fd;
+    struct stat before;
+    mode_t mode;
+};
+
+Status give_all(const std::vector<Item>& items, Uid uid, Gid gid) {
+    for (size_t i = 0; i < items.size(); ++i) {
+        Status given = give(items[i].fd, uid.value, gid.value, items[i].mode);
+        if (given) continue;
+        for (size_t j = i + 1; j-- > 0;) {
+            const struct stat& before = items[j].before;
+            Status undone = give(items[j].fd, before.st_uid, before.st_gid, before.st_mode & 07777);
+            if (!undone) log::warning("A half-delegated cgroup could not be taken back: {}", undone.error().what());
+        }
+        return given;
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<Cgroup> Cgroup::from_descriptor(UniqueFd fd) {
+    TRY(namespaces::require_plain_open_flags(fd.borrow(), O_DIRECTORY | O_NOFOLLOW));
+    TRY(require_cgroup2_directory(fd.borrow()));
+    CgroupId id = TRY(cgroup_id(fd.borrow()));
+    TRY(require_below_root(fd.borrow(), id));
+    return Cgroup(std::move(fd), id);
+}
+
+Result<Uid> Cgroup::owner() const {
+    auto st = TRY(sys::stat_fd(fd_.borrow()));
+    return Uid(st.st_uid);
+}
+
+Status Cgroup::delegate(Uid uid, Gid gid) const {
+    // The descriptor may come from a mount namespace where its sender is root, who could have mounted /etc/shadow over
+    // cgroup.procs to be made its owner: hence open_within_mount().
+    std::vector<UniqueFd> files;
+    std::vector<Item> items;
+    for (const char* name : kDelegatedFiles) {
+        files.push_back(TRY(open_within_mount(fd_.borrow(), name, O_RDONLY | O_NONBLOCK)));
+        items.push_back({files.back().borrow(), TRY(sys::stat_fd(files.back().borrow())), 0644});
+    }
+    items.push_back({fd_.borrow(), TRY(sys::stat_fd(fd_.borrow())), 0755});
+    return give_all(items, uid, gid);
+}
+
+}  // namespace nsr::resources

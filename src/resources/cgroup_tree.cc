@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "resources/cgroup_tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <climits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "base/sys.h"
+#include "resources/cgroup_file.h"
+#include "resources/cgroup_handle.h"
+#include "resources/cgroup_mount.h"
+
+namespace nsr::resources {
+
+namespace {
+
+constexpr size_t kMaxVisits = 16384;
+constexpr int kRounds = 3;
+
+using Ids = std::unordered_set<CgroupId>;
+
+struct CloseDirectory {
+    void operator()(DIR* directory) const { closedir(directory); }
+};
+
+struct Entry {
+    CgroupId id;
+    std::string name;
+};
+
+// The first cgroup directly below `dir` that `wanted` accepts.
+template <class Wanted>
+Result<std::optional<Entry>> find_child(UniqueFd dir, Wanted wanted) {
+    std::unique_ptr<DIR, CloseDirectory> directory(fdopendir(dir.get()));
+    int code = errno;
+    if (!directory) return fail_errno(code, "read cgroup");
+    (void)dir.release();
+    for (;;) {
+        errno = 0;
+        const struct dirent* entry = readdir(directory.get());
+        code = errno;
+        if (!entry && code != 0 && code != ENOENT) return fail_errno(code, "read cgroup");
+        if (!entry) return std::optional<Entry>();
+        std::string_view name = entry->d_name;
+        if (entry->d_type != DT_DIR || name == "." || name == "..") continue;
+        CgroupId id(entry->d_ino);
+        if (wanted(id)) return std::optional(Entry{id, std::string(name)});
+    }
+}
+
+// Nothing: there is no such cgroup any more.
+Result<std::optional<UniqueFd>> open_cgroup(BorrowedFd mount, CgroupId id) {
+    CgroupHandle handle(id);
+    UniqueFd fd(open_by_handle_at(mount.get(), handle.get(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    int code = errno;
+    if (fd) return std::optional(std::move(fd));
+    if (code == ESTALE) return std::optional<UniqueFd>();
+    return fail_errno(code, fmt::format("open cgroup {}", id));
+}
+
+// A guess that the caller checks: the kernel's own path has it without a search among thousands of siblings, but is not
+// given out for a very deep cgroup, or without /proc.
+std::string likely_name(BorrowedFd cgroup) {
+    char path[PATH_MAX];
+    ssize_t length = readlink(fmt::format("/proc/self/fd/{}", cgroup.get()).c_str(), path, sizeof path);
+    if (length <= 0) return {};
+    std::string_view text(path, static_cast<size_t>(length));
+    return std::string(text.substr(text.rfind('/') + 1));
+}
+
+Result<std::optional<std::string>> name_in(BorrowedFd parent, BorrowedFd cgroup, CgroupId id) {
+    std::string guess = likely_name(cgroup);
+    auto found = sys::stat_at(parent, guess);
+    if (found && found->st_ino == id.value) return std::optional(std::move(guess));
+    UniqueFd directory = TRY(open_within_mount(parent, ".", O_RDONLY | O_DIRECTORY));
+    auto entry = TRY(find_child(std::move(directory), [&](CgroupId child) { return child == id; }));
+    if (!entry) return std::optional<std::string>();
+    return std::optional(std::move(entry->name));
+}
+
+// The kernel removes by name only. Should somebody remove this cgroup and make another of the same name between the
+// look at its id and rmdir(2), that one goes instead; it can only be an empty one.
+Result<CgroupRemoval> remove_empty(BorrowedFd cgroup, CgroupId id) {
+    UniqueFd parent = TRY(sys::open_at(cgroup, "..", O_RDONLY | O_DIRECTORY));
+    auto name = TRY(name_in(parent.borrow(), cgroup, id));
+    if (!name) return CgroupRemoval::kGone;
+    Status removed = sys::unlink_at(parent.borrow(), *name, AT_REMOVEDIR);
+    if (removed || removed.error().code() == ENOENT) return CgroupRemoval::kGone;
+    if (removed.error().code() == EBUSY || removed.error().code() == ENOTEMPTY) return CgroupRemoval::kBusy;
+    return Failure(std::move(removed).error());
+}
+
+// Goes down to a cgroup with none below it, removes that, goes back up. Each is opened anew by its id, so a tree of any
+// depth and shape, changed under our feet, costs one or two descriptors, and the way is never lost.
+Result<CgroupRemoval> sweep(BorrowedFd mount, CgroupId top, size_t& visits) {
+    std::vector<CgroupId> way{top};
+    Ids stuck;
+    while (!way.empty()) {
+        if (visits == kMaxVisits) return CgroupRemoval::kBusy;
+        ++visits;
+        CgroupId id = way.back();
+        auto cgroup = TRY(open_cgroup(mount, id));
+        if (!cgroup) {
+            way.pop_back();
+            continue;
+        }
+        UniqueFd directory = TRY(open_within_mount(cgroup->borrow(), ".", O_RDONLY | O_DIRECTORY));
+        auto child = TRY(find_child(std::move(directory), [&](CgroupId below) { return !stuck.contains(below); }));
+        if (child) {
+            way.push_back(child->id);
+            continue;
+        }
+        if (TRY(remove_empty(cgroup->borrow(), id)) == CgroupRemoval::kBusy) stuck.insert(id);
+        way.pop_back();
+    }
+    return stuck.contains(top) ? CgroupRemoval::kBusy : CgroupRemoval::kGone;
+}
+
+}  // namespace
+
+Result<CgroupTree> CgroupTree::open() { return CgroupTree(TRY(open_cgroup_mount())); }
+
+Result<CgroupRemoval> CgroupTree::remove(CgroupId id) const {
+    // Whoever wrote this into a record: without the check all empty cgroups of the host would go.
+    if (id == kTreeRoot || id == TRY(cgroup_id(mount_.borrow()))) return fail(EINVAL, "the root of the cgroup tree");
+    size_t visits = 0;
+    for (int round = 0; round < kRounds; ++round)
+        if (TRY(sweep(mount_.borrow(), id, visits)) == CgroupRemoval::kGone) return CgroupRemoval::kGone;
+    return CgroupRemoval::kBusy;
+}
+
+}  // namespace nsr::resources
