@@ -35,6 +35,7 @@ constexpr Section kSections[]{
 };
 
 struct Options {
+    enum class Action { kMeasure, kHelp } action = Action::kMeasure;
     Effort effort = Effort::kFull;
     std::vector<std::string_view> sections;
 };
@@ -58,6 +59,8 @@ Result<Options> parse(std::span<char*> arguments) {
     for (std::string_view argument : arguments) {
         if (argument == "--quick")
             options.effort = Effort::kQuick;
+        else if (argument == "--help")
+            options.action = Options::Action::kHelp;
         else if (std::ranges::find(kSections, argument, &Section::name) != std::end(kSections))
             options.sections.push_back(argument);
         else
@@ -135,10 +138,15 @@ Status run(const Options& options) {
 }  // namespace nsr::bench
 
 int main(int argc, char** argv) {
-    auto options = nsr::bench::parse(std::span(argv, static_cast<size_t>(argc)).subspan(1));
+    using namespace nsr::bench;
+    auto options = parse(std::span(argv, static_cast<size_t>(argc)).subspan(1));
     if (!options) {
-        nsr::bench::print_usage();
+        fmt::print(stderr, "nsresource-bench: {} (--help tells what is)\n", options.error().what());
         return 2;
     }
-    return nsr::bench::report(nsr::bench::run(*options));
+    if (options->action == Options::Action::kHelp) {
+        print_usage();
+        return EXIT_SUCCESS;
+    }
+    return report(run(*options));
 }
