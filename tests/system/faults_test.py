@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The worker and the manager are killed at every system call in turn; afterwards rules 1 to 3 of the design must hold:
+ids in a namespace have their record, nothing of a killed call remains, and the next request is served."""
+import itertools, json, os, select
+
+import harness, tracer
+from harness import DaemonTest, alloc, namespace, wait_until
+from nslib import ALLOC, Conn, NS_GET_ID, UFD, eq, ioctl_u64, maps, reg_load, try_allocate, user_by_uid
+
+MAX_CALLS = 400
+FLOCK = {'x86_64': 73, 'aarch64': 32}.get(os.uname().machine)
+
+
+class Caller:
+    """One call on a connection of its own."""
+
+    def __init__(self, target, name):
+        self.target, self.name = target, name
+
+    def ask(self):
+        self.connection = Conn()
+        self.connection.send(ALLOC, {'name': self.name, 'size': 65536, UFD: 0}, [self.target.fd])
+
+    def has_answer(self):
+        return select.select([self.connection.s], [], [], 0)[0]
+
+
+class Faults(DaemonTest):
+    def links_of(self, service, inode):
+        """The names of the record of a namespace, none if there is none."""
+        try:
+            entry = os.stat(os.path.join(service.registry, 'i%d.userns' % inode)).st_ino
+        except FileNotFoundError:
+            return []
+        return [name for name in service.files() if '.userns' in name
+                and os.stat(os.path.join(service.registry, name)).st_ino == entry]
+
+    def check_whole_or_nothing(self, service, target, name):
+        """Gives 'whole', 'nothing', or 'half': the kernel gives no way to take the first of two maps back, so that its
+        record has to stay."""
+        wait_until(lambda: not service.files('pending'), 'repair')
+        uids, gids = maps(target.fd)
+        links = self.links_of(service, target.inode)
+        if not uids and not gids:
+            wait_until(lambda: not self.links_of(service, target.inode), 'end of the record')
+            leftover = [file for file in service.files() if file.startswith('n%s.' % name)]
+            self.assertEqual(leftover, [], 'the name is still taken')
+            return 'nothing'
+        record = reg_load('i%d.userns' % target.inode)
+        start = (uids or gids)[0][1]
+        self.assertEqual((record['name'], record['start'], record['userns']), (name, start, target.inode))
+        self.assertEqual(len(links), 5, links)
+        if uids and gids:
+            self.assertEqual(uids, gids)
+            eq(user_by_uid(start).params['record']['userName'], 'ns-%s-0' % name, 'record')
+            return 'whole'
+        return 'half'
+
+    def try_again(self, target, name):
+        with Conn() as connection:
+            eq(try_allocate(connection, fd=target.fd, name=name).ident(), 'ok', 'the same call again')
+
+    def kill_allocations(self, service, victims, after):
+        """One allocation after another, each cut off one system call later than the one before, until one comes
+        through. Gives how often each outcome was seen, and the starts."""
+        seen, starts = {}, []
+        for count in range(1, MAX_CALLS):
+            name = 'f%d' % count
+            target = self.keep(namespace())  # its release would be another worker's first move in the next round
+            caller = Caller(target, name)
+            killed = tracer.kill_at(victims(), count, caller.ask, caller.has_answer)
+            after(killed)
+            outcome = self.check_whole_or_nothing(service, target, name)
+            if not killed:
+                self.assertEqual((caller.connection.recv().ident(), outcome), ('ok', 'whole'))
+            caller.connection.close()
+            if outcome == 'nothing':
+                self.try_again(target, name)
+            starts.append(maps(target.fd)[1][0][1])
+            seen[outcome] = seen.get(outcome, 0) + 1
+            if not killed:
+                return seen, starts
+        self.fail('no allocation came through')
+
+    def check_worker(self, enforcement):
+        service = self.instance(enforcement=enforcement)
+        seen, starts = self.kill_allocations(service, service.quiet_workers, lambda killed: None)
+        self.assertGreater(seen['nothing'], 20, seen)
+        self.assertGreater(seen['whole'], 1, seen)
+        if enforcement == 'quarantine':
+            self.assertEqual(len(set(starts)), len(starts), 'a range was handed out twice')
+
+    def test_worker_in_allocation(self):
+        self.check_worker('none')
+
+    def test_worker_in_allocation_with_quarantine(self):
+        self.check_worker('quarantine')
+
+    def test_manager_in_allocation(self):
+        service = self.instance(enforcement='quarantine')
+
+        def after(killed):
+            if killed:
+                service.wait_for_corpse()
+                service.start()
+            service.quiet_workers()
+        service.quiet_workers()
+        seen, starts = self.kill_allocations(service, lambda: [service.pid], after)
+        self.assertGreater(sum(seen.values()), 5, seen)
+        self.assertEqual(len(set(starts)), len(starts), 'a range was handed out twice')
+
+    def test_worker_in_release(self):
+        service = self.instance(enforcement='quarantine')
+        for count in range(1, MAX_CALLS):
+            service.quiet_workers()
+            one = alloc(name='r')
+            service.quiet_workers()
+            killed = tracer.kill_at(service.workers(), count, one.close, lambda: not service.files())
+            wait_until(lambda: not service.files(), 'release')
+            self.assertEqual(user_by_uid(one.start).ident(), 'NoRecordFound')
+            if not killed:
+                self.assertGreater(count, 10)
+                return
+        self.fail('no release came through')
+
+    def leave_half_done(self, service, lost, target):
+        """What a manager leaves that died with its workers: one call about a namespace that is dead, one about one that
+        lives and has no maps."""
+        pending = os.path.join(service.run, 'nsresource/pending/%d.userns')
+        os.link(os.path.join(service.registry, 'i%d.userns' % lost.inode), pending % 1)
+        record = dict(reg_load('i%d.userns' % lost.inode), name='half', userns=target.inode)
+        record['usernsId'] = ioctl_u64(target.fd, NS_GET_ID)
+        record['start'] = record['startGid'] = 524288 if lost.start != 524288 else 524288 + 65536
+        with open(pending % 2, 'w') as file:
+            json.dump(record, file)
+        for name in ('i%d.userns' % target.inode, 'nhalf.userns', 'u%d.userns' % record['start']):
+            os.link(pending % 2, os.path.join(service.registry, name))
+
+    def start_killed_at(self, service, count):
+        service.prepare = tracer.wait_for_tracer
+        service.launch()
+        service.prepare = None
+        killed = tracer.kill_start_at(service.pid, FLOCK, count, lambda: 'READY=1' in service.take_notes())
+        if killed:
+            service.wait_for_corpse()
+        return killed
+
+    def test_manager_in_recovery(self):
+        service = self.instance(enforcement='quarantine')
+        keep, target = self.keep(alloc(name='keep')), self.keep(namespace())
+        # Each call of the recovery itself; of the long way from there to the first client a sample.
+        for count in itertools.chain(range(1, 150), range(150, 5000, 11)):
+            lost = alloc(name='lost', uid=1000)
+            service.kill()
+            self.leave_half_done(service, lost, target)
+            lost.close()
+            killed = self.start_killed_at(service, count)
+            if killed:
+                service.start()
+            self.assertEqual(service.files('pending'), [])
+            self.assertEqual(len(self.links_of(service, keep.inode)), 5)
+            # The kernel frees a namespace a moment after its last descriptor is closed.
+            wait_until(lambda: not [file for file in service.files() if 'lost' in file or 'o1000' in file], 'release')
+            self.assertEqual([file for file in service.files() if 'half' in file], [])
+            self.assertEqual(self.links_of(service, target.inode), [])
+            self.assertEqual(user_by_uid(keep.start).params['record']['userName'], 'ns-keep-0')
+            if not killed:
+                self.assertGreater(count, 30)
+                return
+        self.fail('no start came through')
+
+
+if __name__ == '__main__':
+    harness.main()
