@@ -15,12 +15,12 @@ FLOCK = {'x86_64': 73, 'aarch64': 32}.get(os.uname().machine)
 class Caller:
     """One call on a connection of its own."""
 
-    def __init__(self, target, name):
-        self.target, self.name = target, name
+    def __init__(self, target, name, more):
+        self.target, self.parameters = target, {'name': name, 'size': 65536, UFD: 0, **more}
 
     def ask(self):
         self.connection = Conn()
-        self.connection.send(ALLOC, {'name': self.name, 'size': 65536, UFD: 0}, [self.target.fd])
+        self.connection.send(ALLOC, self.parameters, [self.target.fd])
 
     def has_answer(self):
         return select.select([self.connection.s], [], [], 0)[0]
@@ -36,56 +36,57 @@ class Faults(DaemonTest):
         return [name for name in service.files() if '.userns' in name
                 and os.stat(os.path.join(service.registry, name)).st_ino == entry]
 
-    def check_whole_or_nothing(self, service, target, name):
+    def check_whole_or_nothing(self, service, target, name, before):
         """Gives 'whole', 'nothing', or 'half': the kernel gives no way to take the first of two maps back, so that its
         record has to stay."""
         wait_until(lambda: not service.files('pending'), 'repair')
         uids, gids = maps(target.fd)
         links = self.links_of(service, target.inode)
         if not uids and not gids:
-            wait_until(lambda: not self.links_of(service, target.inode), 'end of the record')
-            leftover = [file for file in service.files() if file.startswith('n%s.' % name)]
-            self.assertEqual(leftover, [], 'the name is still taken')
+            wait_until(lambda: service.files() == before, 'end of all that was recorded')
             return 'nothing'
         record = reg_load('i%d.userns' % target.inode)
         start = (uids or gids)[0][1]
         self.assertEqual((record['name'], record['start'], record['userns']), (name, start, target.inode))
         self.assertEqual(len(links), 5, links)
+        for _, delegated, _ in (uids or gids)[1:]:
+            self.assertLessEqual({'u%d.delegate' % delegated, 'g%d.delegate' % delegated}, set(service.files()))
         if uids and gids:
             self.assertEqual(uids, gids)
             eq(user_by_uid(start).params['record']['userName'], 'ns-%s-0' % name, 'record')
             return 'whole'
         return 'half'
 
-    def try_again(self, target, name):
+    def try_again(self, target, name, more):
         with Conn() as connection:
-            eq(try_allocate(connection, fd=target.fd, name=name).ident(), 'ok', 'the same call again')
+            eq(try_allocate(connection, fd=target.fd, name=name, **more).ident(), 'ok', 'the same call again')
 
-    def kill_allocations(self, service, victims, after):
+    def kill_allocations(self, service, victims, after, **more):
         """One allocation after another, each cut off one system call later than the one before, until one comes
         through. Gives how often each outcome was seen, and the starts."""
         seen, starts = {}, []
         for count in range(1, MAX_CALLS):
             name = 'f%d' % count
             target = self.keep(namespace())  # its release would be another worker's first move in the next round
-            caller = Caller(target, name)
+            before = service.files()
+            caller = Caller(target, name, more)
             killed = tracer.kill_at(victims(), count, caller.ask, caller.has_answer)
             after(killed)
-            outcome = self.check_whole_or_nothing(service, target, name)
+            outcome = self.check_whole_or_nothing(service, target, name, before)
             if not killed:
                 self.assertEqual((caller.connection.recv().ident(), outcome), ('ok', 'whole'))
             caller.connection.close()
             if outcome == 'nothing':
-                self.try_again(target, name)
-            starts.append(maps(target.fd)[1][0][1])
+                self.try_again(target, name, more)
+            starts += [start for _, start, _ in maps(target.fd)[1]]
             seen[outcome] = seen.get(outcome, 0) + 1
             if not killed:
                 return seen, starts
         self.fail('no allocation came through')
 
-    def check_worker(self, enforcement):
+    def check_worker(self, enforcement, **more):
         service = self.instance(enforcement=enforcement)
-        seen, starts = self.kill_allocations(service, service.quiet_workers, lambda killed: None)
+        seen, starts = self.kill_allocations(service, service.quiet_workers, lambda killed: None, **more)
         self.assertGreater(seen['nothing'], 20, seen)
         self.assertGreater(seen['whole'], 1, seen)
         if enforcement == 'quarantine':
@@ -96,6 +97,9 @@ class Faults(DaemonTest):
 
     def test_worker_in_allocation_with_quarantine(self):
         self.check_worker('quarantine')
+
+    def test_worker_in_allocation_with_delegations(self):
+        self.check_worker('quarantine', delegateContainerRanges=2)
 
     def test_manager_in_allocation(self):
         service = self.instance(enforcement='quarantine')

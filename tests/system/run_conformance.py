@@ -14,7 +14,7 @@ GROUPS = ('protocol', 'userdb', 'allocate', 'lifecycle', 'register', 'mount', 'c
 # Cases that cannot pass without something that is not there at the level `none`. One that passes nevertheless is an
 # error too, so that this list does not outlive its reasons.
 NEEDS = {
-    'self_setgroups_allowed_below_delegated': 'without the policy of enforce, setgroups is denied for good below type self',
+    'self_setgroups_allowed_below_delegated': 'only the policy of enforce can allow setgroups again below type self',
     'restart_restrictions_while_down': 'while the service is down only the policy of enforce holds',
 }
 
