@@ -5,11 +5,13 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
+#include <algorithm>
 
 #include "base/log.h"
 #include "base/sys.h"
 #include "manager/listening_socket.h"
 #include "manager/manager.h"
+#include "manager/passed_descriptors.h"
 #include "manager/spawn.h"
 #include "manager/startup.h"
 
@@ -30,17 +32,29 @@ policy::Choice choose_level(const Options& options) {
     return choice;
 }
 
+// What is stored for a namespace that died while the service was down is of no use any more.
+void take_back_mounts(MountPins& pins, std::vector<std::pair<NsInode, UniqueFd>> stored,
+                      const std::vector<NsIdentity>& living) {
+    for (auto& [inode, fd] : stored) {
+        if (std::ranges::find(living, inode, &NsIdentity::inode) != living.end())
+            pins.keep_stored(inode, std::move(fd));
+        else
+            drop_from_store(fmt::format("{}{}", MountPins::kStorePrefix, inode));
+    }
+}
+
 }  // namespace
 
 Result<int> run_instance(const Options& options) {
     if (geteuid() != 0) return fail(EPERM, "only root can hand out user ids");
     umask(0022);  // a stricter one would hide the registry from those who may read it
+    auto passed = TRY(take_passed_descriptors());
     size_t connections = TRY(max_connections());
     auto premises = TRY(enter_premises(options));
     auto choice = choose_level(options);
     auto context = TRY(open_context(premises, options, choice.level));
     auto living = TRY_WITHIN("recovery of the registry", recover(context));
-    auto socket = TRY(ListeningSocket::acquire(options.runtime_dir));
+    auto socket = TRY(ListeningSocket::acquire(options.runtime_dir, std::move(passed.listening)));
     auto loop = TRY(EventLoop::create());
     WorkerPool::Config workers{.program = TRY(find_worker_program()),
                                .runtime_dir = options.runtime_dir,
@@ -50,6 +64,7 @@ Result<int> run_instance(const Options& options) {
                                .instance_lock = premises.instance_lock.borrow()};
     Manager manager(loop, socket.fd(), connections, std::move(workers), TRY(namespaces::Prober::create()));
     for (const auto& identity : living) manager.reaper().watch(identity);
+    take_back_mounts(manager.pins(), std::move(passed.mounts), living);
     TRY(manager.start());
     TRY(loop.feed_watchdog());
     TRY(write_status(premises, choice, context));

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "manager/listening_socket.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
-#include <cstdlib>
+#include <climits>
 
 #include "base/log.h"
 #include "base/sys.h"
@@ -89,33 +87,6 @@ void remove_link(const std::string& directory, const std::string& target) {
 
 }  // namespace
 
-Result<UniqueFd> ListeningSocket::take_passed() {
-    char** names = nullptr;
-    int count = sd_listen_fds_with_names(1, &names);
-    if (count < 0) return fail_errno(-count, "descriptors of the service manager");
-    UniqueFd found;
-    bool several = false;
-    for (int i = 0; i < count; ++i) {
-        UniqueFd fd(SD_LISTEN_FDS_START + i);
-        std::string name = names[i];
-        free(names[i]);
-        if (sd_is_socket_unix(fd.get(), SOCK_STREAM, 1, nullptr, 0) > 0) {
-            several = several || found;
-            found = std::move(fd);
-        } else {
-            log::warning("Closing descriptor '{}' of the service manager: nothing is known about it", name);
-        }
-    }
-    free(names);
-    if (several) return fail(EINVAL, "more than one listening socket was passed");
-    if (!found) return found;
-    fcntl(found.get(), F_SETFL, O_RDWR | O_NONBLOCK);
-    // Accepted sockets inherit it, and credentials among the control data would hide at which byte descriptors came.
-    int no = 0;
-    if (setsockopt(found.get(), SOL_SOCKET, SO_PASSCRED, &no, sizeof no) < 0) return fail_errno(errno, "SO_PASSCRED");
-    return found;
-}
-
 Result<UniqueFd> ListeningSocket::make(const std::string& path) {
     TRY(require_stale(path));
     UniqueFd fd = TRY(stream_socket());
@@ -132,8 +103,7 @@ Result<UniqueFd> ListeningSocket::make(const std::string& path) {
     return fd;
 }
 
-Result<ListeningSocket> ListeningSocket::acquire(const std::string& runtime_dir) {
-    UniqueFd passed = TRY(take_passed());
+Result<ListeningSocket> ListeningSocket::acquire(const std::string& runtime_dir, UniqueFd passed) {
     if (passed) return ListeningSocket(std::move(passed), "");
     std::string path = runtime_dir + "/" + kSocketName;
     ListeningSocket own(TRY(make(path)), path);

@@ -11,8 +11,8 @@ namespace nsr::manager {
 /// The socket that clients connect to: the one that the service manager passed (sd_listen_fds(3)), or one of our own.
 class ListeningSocket {
 public:
-    /// Errors: EINVAL for more than one passed stream socket, EADDRINUSE if somebody answers at the path already.
-    static Result<ListeningSocket> acquire(const std::string& runtime_dir);
+    /// `passed` is used where there is one. EADDRINUSE if somebody answers at the path already.
+    static Result<ListeningSocket> acquire(const std::string& runtime_dir, UniqueFd passed);
 
     ListeningSocket(ListeningSocket&&) = default;
     ListeningSocket& operator=(ListeningSocket&&) = delete;
@@ -24,7 +24,6 @@ public:
 private:
     ListeningSocket(UniqueFd fd, std::string own_path) : fd_(std::move(fd)), own_path_(std::move(own_path)) {}
 
-    static Result<UniqueFd> take_passed();
     static Result<UniqueFd> make(const std::string& path);
 
     UniqueFd fd_;

@@ -25,6 +25,8 @@ constexpr uint64_t kGrowthUsec = 5'000;
 constexpr uint64_t kTickUsec = 1'000'000;
 constexpr uint64_t kStopGraceUsec = 5'000'000;
 constexpr int kMaxAttempts = 3;
+/// Between two attempts at cgroups that are busy.
+constexpr uint64_t kTidyUsec = 2'000'000;
 
 }  // namespace
 
@@ -56,6 +58,11 @@ Status Manager::start() {
             pool_.grow();
         dispatch();
     }));
+    tidy_timer_ = TRY(loop_.make_timer([this] {
+        jobs_.push_back({.type = MessageType::kTidy, .namespaces = {}});
+        dispatch();
+    }));
+    tidy_later();
     tick_timer_ = TRY(loop_.make_timer([this] { tick(); }));
     tick_timer_.fire_after(kTickUsec);
     TRY(reaper_.start(loop_));
@@ -205,11 +212,13 @@ void Manager::on_message(Worker& worker, Message message) {
             for (const auto& identity : message.namespaces) reaper_.watch(identity);
             return;
         case MessageType::kJobDone:
-            if (worker.job && worker.job->type == MessageType::kRelease)
-                reaper_.done(worker.job->namespaces, message.namespaces);
-            worker.job.reset();
-            set_idle(worker);
+        case MessageType::kUntidy:
+            on_job_done(worker, message);
             break;
+        case MessageType::kKeepMount:
+            if (message.namespaces.size() == 1 && message.fd)
+                pins_.keep(message.namespaces.front().inode, std::move(message.fd));
+            return;
         case MessageType::kLowOnRanges:
             if (std::ranges::none_of(jobs_, [](const Job& job) { return job.type == MessageType::kRefill; }))
                 jobs_.push_back({.type = MessageType::kRefill, .namespaces = {}});
@@ -220,6 +229,21 @@ void Manager::on_message(Worker& worker, Message message) {
     }
     dispatch();
 }
+
+void Manager::on_job_done(Worker& worker, const Message& message) {
+    bool is_release = worker.job && worker.job->type == MessageType::kRelease;
+    if (is_release) {
+        reaper_.done(worker.job->namespaces, message.namespaces);
+        for (const auto& identity : worker.job->namespaces)
+            if (std::ranges::find(message.namespaces, identity) == message.namespaces.end()) pins_.drop(identity.inode);
+    }
+    // A release may have left a busy cgroup behind, and tidying up may not have come to its end.
+    if (is_release || message.type == MessageType::kUntidy) tidy_later();
+    worker.job.reset();
+    set_idle(worker);
+}
+
+void Manager::tidy_later() { tidy_timer_.fire_after(kTidyUsec); }
 
 void Manager::on_connection_back(Worker& worker, uint64_t id, MessageType how) {
     // A message about a connection that was claimed meanwhile, or evicted, concerns nobody.

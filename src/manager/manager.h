@@ -5,6 +5,7 @@
 
 #include "manager/connection_table.h"
 #include "manager/event_loop.h"
+#include "manager/mount_pins.h"
 #include "manager/reaper.h"
 #include "manager/worker_pool.h"
 
@@ -22,6 +23,7 @@ public:
     Manager& operator=(const Manager&) = delete;
 
     Reaper& reaper() { return reaper_; }
+    MountPins& pins() { return pins_; }
     Status start();
     /// Ends all workers, once the loop is left.
     void stop();
@@ -52,6 +54,8 @@ private:
     void on_message(Worker& worker, pool::Message message);
     void on_connection_back(Worker& worker, uint64_t id, pool::MessageType how);
     void on_worker_exit(Worker& worker);
+    void on_job_done(Worker& worker, const pool::Message& message);
+    void tidy_later();
     void set_idle(Worker& worker);
     void release(std::vector<NsIdentity> dead);
     void tick();
@@ -64,7 +68,8 @@ private:
     Reaper reaper_;
     std::deque<Job> jobs_;
     std::vector<Source> sources_;
-    Source listening_source_, tick_timer_, growth_timer_;
+    MountPins pins_;
+    Source listening_source_, tick_timer_, growth_timer_, tidy_timer_;
     bool growing_ = false;
     pool::Slot::Demand demand_ = pool::Slot::Demand::kNone;
 };

@@ -61,11 +61,13 @@ Result<service::Context> open_context(const Premises& premises, const Options& o
                              .prober = TRY(namespaces::Prober::create()),
                              .own = TRY(namespaces::UserNamespace::own()),
                              .host_ids = ranges::HostIds(service::host_ids_config(options.runtime_dir)),
+                             .authority = {},
                              .level = level,
                              .used_set = {},
                              .writer = getpid(),
                              .took_fresh_range = false,
-                             .announce = [](const NsIdentity&) {}};
+                             .announce = [](const NsIdentity&) {},
+                             .keep_mount = {}};
     if (level == policy::Level::kEnforce || level == policy::Level::kQuarantine)
         context.used_set = TRY(ranges::UsedSet::open(premises.state.borrow(), premises.runtime.borrow()));
     return context;

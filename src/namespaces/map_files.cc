@@ -13,41 +13,44 @@ namespace nsr::namespaces {
 namespace {
 
 constexpr size_t kMaxMapText = 64 * 1024;  // 340 lines of three numbers, padded, are 11 KiB
-constexpr size_t kFiles = 3;
+constexpr size_t kMaxFiles = 3;
 
-using Descriptors = std::array<UniqueFd, kFiles>;
+using Paths = std::vector<std::string>;
+using Descriptors = std::array<UniqueFd, kMaxFiles>;
 
-Result<Descriptors> open_here(const std::array<std::string, kFiles>& paths) {
+Result<Descriptors> open_here(const Paths& paths) {
     Descriptors fds;
-    for (size_t i = 0; i < kFiles; ++i) fds[i] = TRY(sys::open_at(sys::kCwd, paths[i], O_RDWR));
+    for (size_t i = 0; i < paths.size(); ++i) fds[i] = TRY(sys::open_at(sys::kCwd, paths[i], O_RDWR));
     return fds;
 }
 
-Result<Descriptors> open_inside(const UserNamespace& parent, const std::array<std::string, kFiles>& paths) {
-    const char* names[kFiles + 1]{};
-    int opened[kFiles];
-    for (size_t i = 0; i < kFiles; ++i) {
-        names[i] = paths[i].c_str();
-        opened[i] = -1;
-    }
+Result<Descriptors> open_inside(const UserNamespace& parent, const Paths& paths) {
+    const char* names[kMaxFiles + 1]{};
+    int opened[kMaxFiles]{-1, -1, -1};
+    for (size_t i = 0; i < paths.size(); ++i) names[i] = paths[i].c_str();
     auto opener = ThrowAway::run({parent.fd(), names, opened});
     Descriptors fds;
-    for (size_t i = 0; i < kFiles; ++i) fds[i].reset(opened[i]);
+    for (size_t i = 0; i < kMaxFiles; ++i) fds[i].reset(opened[i]);
     if (!opener) return Failure(std::move(opener).error());
     return fds;
 }
 
+// Leaves the file position at the beginning, where the kernel wants a map to be written.
 Result<IdMap> read_map(BorrowedFd fd) {
-    if (lseek(fd.get(), 0, SEEK_SET) < 0) {
+    std::string text;
+    char buffer[4096];
+    while (text.size() < kMaxMapText) {
+        ssize_t n = pread(fd.get(), buffer, sizeof buffer, static_cast<off_t>(text.size()));
         int code = errno;
-        return fail_errno(code, "seek in id map");
+        if (n < 0) return fail_errno(code, "read id map");
+        if (n == 0) return parse_id_map(text);
+        text.append(buffer, static_cast<size_t>(n));
     }
-    return parse_id_map(TRY(sys::read_all(fd, kMaxMapText)));
+    return fail(EFBIG, "id map is too long");
 }
 
 // A map is taken in one write(2) from the beginning of the file, or not at all.
 Status write_once(BorrowedFd fd, std::string_view text, std::string_view what) {
-    lseek(fd.get(), 0, SEEK_SET);
     ssize_t n = write(fd.get(), text.data(), text.size());
     int code = errno;
     if (n < 0) return fail_errno(code, fmt::format("write {}", what));
@@ -67,12 +70,13 @@ Result<Maps> read_maps(const UserNamespace& target) {
     return maps;
 }
 
-Result<MapFiles> MapFiles::open(const UserNamespace& target, const UserNamespace& parent, const UserNamespace& own) {
+Result<MapFiles> MapFiles::open(const UserNamespace& target, const UserNamespace& parent, const UserNamespace& own,
+                                Setgroups setgroups) {
     auto zombie = TRY(ThrowAway::run({.join = target.fd()}));
-    std::array<std::string, kFiles> paths{fmt::format("/proc/{}/uid_map", zombie.pid()),
-                                          fmt::format("/proc/{}/gid_map", zombie.pid()),
-                                          fmt::format("/proc/{}/setgroups", zombie.pid())};
-    Descriptors fds = parent.identity() == own.identity() ? TRY(open_here(paths)) : TRY(open_inside(parent, paths));
+    Paths paths{fmt::format("/proc/{}/uid_map", zombie.pid()), fmt::format("/proc/{}/gid_map", zombie.pid())};
+    if (setgroups == Setgroups::kWillBeDenied) paths.push_back(fmt::format("/proc/{}/setgroups", zombie.pid()));
+    bool is_ours = parent.identity() == own.identity();
+    Descriptors fds = is_ours ? TRY(open_here(paths)) : TRY(open_inside(parent, paths));
     return MapFiles(std::move(fds[0]), std::move(fds[1]), std::move(fds[2]));
 }
 

@@ -19,7 +19,10 @@ class MapFiles {
 public:
     /// `parent` is the namespace above `target`, and `own` the caller's. The kernel takes a map only from a file that
     /// was opened in the namespace itself or the one directly above (user_namespaces(7)).
-    static Result<MapFiles> open(const UserNamespace& target, const UserNamespace& parent, const UserNamespace& own);
+    /// deny_setgroups() needs kWillBeDenied.
+    enum class Setgroups { kLeftAlone, kWillBeDenied };
+    static Result<MapFiles> open(const UserNamespace& target, const UserNamespace& parent, const UserNamespace& own,
+                                 Setgroups setgroups = Setgroups::kLeftAlone);
 
     Result<IdMap> uid_map() const;
     Result<IdMap> gid_map() const;

@@ -53,8 +53,8 @@ __attribute__((no_sanitize("address", "undefined"))) int child(void* argument) {
 Result<ThrowAway> ThrowAway::run(const Task& task) {
     BlockSignals blocked;
     alignas(16) char stack[kStackSize];
-    // Without CLONE_FS, or setns(2) would refuse. With CLONE_FILES only where descriptors are to come back.
-    int flags = CLONE_VM | CLONE_PIDFD | SIGCHLD | (task.open ? CLONE_FILES : 0);
+    // Nothing is copied, neither pages nor descriptors. Without CLONE_FS, or setns(2) would refuse.
+    int flags = CLONE_VM | CLONE_FILES | CLONE_PIDFD | SIGCHLD;
     int pidfd = -1;
     Task copy = task;
     pid_t pid = clone(child, stack + kStackSize, flags, &copy, &pidfd);

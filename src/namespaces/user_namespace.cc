@@ -63,7 +63,9 @@ Result<UserNamespace> UserNamespace::parent() const {
     UniqueFd fd(ioctl(fd_.get(), NS_GET_PARENT));
     int code = errno;
     if (!fd) return fail_errno(code, "parent of the user namespace");
-    return from_descriptor(std::move(fd));
+    // The kernel's own answer needs no proof of its kind.
+    NsIdentity identity = TRY(identify(fd.borrow()));
+    return UserNamespace(std::move(fd), identity);
 }
 
 }  // namespace nsr::namespaces

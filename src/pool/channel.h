@@ -19,6 +19,7 @@ enum class MessageType : uint32_t {
     kRelease,  ///< registrations whose namespace is dead, to be taken back
     kRepair,   ///< a worker of this process id died: undo what it left half done
     kRefill,   ///< mark fresh ranges ahead
+    kTidy,     ///< remove cgroups that were busy when their namespace died
     // worker to manager
     kReady,             ///< up, and waiting
     kConnectionIdle,    ///< the connection has nothing more to say at present
@@ -26,6 +27,8 @@ enum class MessageType : uint32_t {
     kRegistered,        ///< namespaces that now have a registration
     kJobDone,           ///< a release or repair has ended; namespaces that could not be released yet are named
     kLowOnRanges,       ///< somebody should refill
+    kUntidy,            ///< the same, but some cgroup could not be removed yet
+    kKeepMount,         ///< a descriptor, to be kept as long as the namespace is registered
 };
 
 /// One message between the manager and a worker.
@@ -34,7 +37,7 @@ struct Message {
     uint64_t connection_id = 0;  ///< kServe, kConnectionIdle, kConnectionClosed
     struct ucred peer{};         ///< kServe
     pid_t writer = 0;            ///< kRepair
-    UniqueFd fd;                 ///< kServe
+    UniqueFd fd;                 ///< kServe, kKeepMount
     std::vector<NsIdentity> namespaces;
 };
 

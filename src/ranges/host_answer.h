@@ -11,7 +11,7 @@ namespace nsr::ranges {
 /// What is asked of somebody who may know users and groups.
 struct HostQuery {
     std::optional<Uid> id;  ///< as a uid and as a gid; nothing: not asked about
-    std::string account;  ///< as a user and as a group; empty: not asked about
+    std::string account;    ///< as a user and as a group; empty: not asked about
 };
 
 struct HostAnswer {

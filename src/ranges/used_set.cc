@@ -104,6 +104,11 @@ Result<std::optional<uint32_t>> UsedSet::take_unused(const Candidates& order, co
     }
 }
 
+Status UsedSet::return_unused(Uid start) {
+    uint32_t index = TRY(index_of(start));
+    return put_back(*pool_of_id(start.value), index);
+}
+
 Status UsedSet::put_back(const Pool& pool, uint32_t index) {
     BitFile::Lock lock = TRY(fresh_.lock());
     Bitmap ready = TRY(fresh_.read(pool));

@@ -48,6 +48,8 @@ public:
     /// range that is found taken is not ready any more: whoever has it may leave files behind.
     Result<std::optional<Uid>> take(const Candidates& order, const Judge& judge);
 
+    /// Makes a range that take() gave available again: only where no process ever had its ids.
+    Status return_unused(Uid start);
     /// Marks the ranges that begin there, durably: of the live registrations found at start. EINVAL: no range does.
     Status mark_used(std::span<const Uid> starts);
 

@@ -2,6 +2,7 @@
 #include "ranges/userdb_services.h"
 
 #include <poll.h>
+#include <algorithm>
 #include <deque>
 #include <iterator>
 #include <list>
@@ -88,7 +89,7 @@ Result<size_t> wait_for_any(const std::list<Conversation>& conversations, uint64
 
 HostAnswer UserdbServices::ask(const HostQuery& query, uint64_t deadline_usec) {
     std::list<Conversation> conversations;
-    for (const Service& service : list()) {
+    for (const Service& service : current()) {
         auto client = varlink::Client::connect(service.path, 0);
         Status sent = client ? Status() : Status(Failure(client.error()));
         if (client) {
@@ -113,6 +114,20 @@ HostAnswer UserdbServices::ask(const HostQuery& query, uint64_t deadline_usec) {
     }
     for (const Conversation& conversation : conversations) warn(conversation.service, "no answer in time");
     return answer;
+}
+
+const std::vector<UserdbServices::Service>& UserdbServices::current() {
+    std::vector<FileStamp> stamps;
+    for (const std::string& directory : directories_) {
+        auto stamp = FileStamp::of(directory);
+        stamps.push_back(stamp ? *stamp : FileStamp());
+    }
+    auto same = [](const FileStamp& a, const FileStamp& b) { return a.is_same_state(b); };
+    if (!std::ranges::equal(stamps, stamps_, same)) {
+        services_ = list();
+        stamps_ = std::move(stamps);
+    }
+    return services_;
 }
 
 std::vector<UserdbServices::Service> UserdbServices::list() {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "ranges/file_stamp.h"
 #include "ranges/host_answer.h"
 
 namespace nsr::ranges {
@@ -30,12 +31,16 @@ private:
     struct Service {
         std::string name, path;
     };
+    const std::vector<Service>& current();
     std::vector<Service> list();
     void warn(const std::string& name, std::string_view why);
 
     std::vector<std::string> directories_;
     std::string own_socket_;
     std::set<std::string> warned_;
+    /// As found when the directories were in the states stamped.
+    std::vector<Service> services_;
+    std::vector<FileStamp> stamps_;
 };
 
 }  // namespace nsr::ranges

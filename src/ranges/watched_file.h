@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
-#include <sys/stat.h>
 #include <cstddef>
 #include <optional>
 #include <string>
 
 #include "base/result.h"
+#include "ranges/file_stamp.h"
 
 namespace nsr::ranges {
 
@@ -25,8 +25,7 @@ private:
 
     std::string path_;
     size_t limit_;
-    enum class Seen { kNothing, kAbsent, kContent } seen_ = Seen::kNothing;
-    struct stat stat_{};
+    FileStamp seen_;
 };
 
 }  // namespace nsr::ranges

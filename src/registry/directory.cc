@@ -3,19 +3,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <memory>
+#include <array>
 
 #include "base/sys.h"
 
 namespace nsr::registry {
-
-namespace {
-
-struct CloseDirectory {
-    void operator()(DIR* directory) const { closedir(directory); }
-};
-
-}  // namespace
 
 Result<UniqueFd> make_directory(BorrowedFd parent, const std::string& name) {
     Status made = sys::mkdir_at(parent, name, 0755);
@@ -25,23 +17,22 @@ Result<UniqueFd> make_directory(BorrowedFd parent, const std::string& name) {
     return fd;
 }
 
+// getdents64(2) itself: readdir(3) would cost four more system calls for a directory of a few files.
 Status visit_directory(BorrowedFd parent, const std::string& name,
                        const std::function<void(std::string_view name, uint64_t inode)>& visit) {
     UniqueFd fd = TRY(sys::open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    std::unique_ptr<DIR, CloseDirectory> directory(::fdopendir(fd.get()));
-    if (!directory) {
-        int code = errno;
-        return fail_errno(code, fmt::format("list {}", name));
-    }
-    static_cast<void>(fd.release());
+    alignas(struct dirent64) std::array<char, 32768> buffer;
     for (;;) {
-        errno = 0;
-        const struct dirent* entry = ::readdir(directory.get());
+        ssize_t size = ::getdents64(fd.get(), buffer.data(), buffer.size());
         int code = errno;
-        if (!entry && code != 0) return fail_errno(code, fmt::format("list {}", name));
-        if (!entry) return {};
-        std::string_view file = entry->d_name;
-        if (file != "." && file != "..") visit(file, entry->d_ino);
+        if (size < 0) return fail_errno(code, fmt::format("list {}", name));
+        if (size == 0) return {};
+        for (ssize_t at = 0; at < size;) {
+            const auto* entry = reinterpret_cast<const struct dirent64*>(buffer.data() + at);
+            std::string_view file = entry->d_name;
+            if (file != "." && file != "..") visit(file, entry->d_ino);
+            at += entry->d_reclen;
+        }
     }
 }
 

@@ -87,6 +87,8 @@ Result<Taken> Store::range_taken(Uid start) const {
                       {start_file(start), delegate_file(start), start_gid_file(gid), delegate_gid_file(gid)});
 }
 
+Result<Taken> Store::delegation_taken(Uid start) const { return any_exists(registry_dir(), {delegate_file(start)}); }
+
 Result<Taken> Store::name_taken(std::string_view name) const {
     if (!is_valid_name(name)) return fail(EINVAL, "not a name that a registration can have");
     return any_exists(registry_dir(), {name_file(name)});

@@ -51,6 +51,8 @@ public:
 
     /// Whether a file says that the transient range from `start` on is held or delegated; its content does not matter.
     Result<Taken> range_taken(Uid start) const;
+    /// Whether the range is delegated; with range_taken() and add(), which meets all other files itself.
+    Result<Taken> delegation_taken(Uid start) const;
     Result<Taken> name_taken(std::string_view name) const;
     /// How many registrations `owner` has.
     Result<size_t> count_owned(Uid owner) const;
@@ -75,6 +77,13 @@ public:
     /// Takes back everything that add() made, but for the pending record; delegated ranges go to the last ancestor. No
     /// error where some or all is missing already; what belongs to another registration by now is left alone.
     Status remove(const Lock& lock, const Registration& registration);
+
+    /// Records what `writer` is about to add to a registration, which is all that `added` lists of cgroups and
+    /// interfaces; until end_addition() it counts as half done.
+    Status begin_addition(const Lock& lock, const Registration& added, pid_t writer);
+    Status end_addition(pid_t writer);
+    /// nullopt: nothing is half added, or what is recorded of it was cut off before anything else was done.
+    Result<std::optional<Registration>> read_addition(pid_t writer) const;
 
     /// The writers that have something half done, dead or alive; some twice.
     Result<std::vector<pid_t>> pending() const;

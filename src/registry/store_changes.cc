@@ -50,8 +50,12 @@ Status undo_links(BorrowedFd registry, Uid owner, std::span<const std::string> m
 Status make_links(BorrowedFd registry, BorrowedFd from_dir, const std::string& from, const Registration& registration,
                   std::span<const std::string> files, size_t& made) {
     for (const auto& file : files) {
-        if (&file == &files.back()) TRY(make_directory(registry, owner_directory(registration.owner)));
-        TRY(sys::link_at(from_dir, from, registry, file));
+        Status linked = sys::link_at(from_dir, from, registry, file);
+        if (!linked && linked.error().code() == ENOENT && &file == &files.back()) {
+            TRY(make_directory(registry, owner_directory(registration.owner)));
+            linked = sys::link_at(from_dir, from, registry, file);
+        }
+        if (!linked) return linked;
         ++made;
     }
     return {};
@@ -89,9 +93,13 @@ Result<std::optional<FileId>> identify_entry(BorrowedFd registry, const Registra
 Status Store::add(const Lock&, const Registration& registration, pid_t writer) {
     if (!is_valid_name(registration.name)) return fail(EINVAL, "not a name that a registration can have");
     std::string pending = pending_file(writer);
-    // What an earlier call of this writer left unfinished stays recorded, if it was, until its namespace dies.
-    TRY(drop_pending(writer));
-    Status written = write_new_file(pending_.borrow(), pending, format_registration(registration));
+    std::string text = format_registration(registration);
+    Status written = write_new_file(pending_.borrow(), pending, text);
+    if (!written && written.error().code() == EEXIST) {
+        // What an earlier call of this writer left unfinished stays recorded, if it was, until its namespace dies.
+        TRY(drop_pending(writer));
+        written = write_new_file(pending_.borrow(), pending, text);
+    }
     if (!written) {
         if (Status dropped = drop_pending(writer); !dropped) log::warning("{}", dropped.error().what());
         return written;
@@ -123,6 +131,20 @@ Status Store::remove(const Lock&, const Registration& registration) {
     return unless_missing(sys::unlink_at(registry_dir(), entry_file(registration.userns.inode)));
 }
 
+Status Store::begin_addition(const Lock&, const Registration& added, pid_t writer) {
+    std::string file = addition_file(writer);
+    TRY(unless_missing(sys::unlink_at(pending_.borrow(), file)));
+    return write_new_file(pending_.borrow(), file, format_registration(added));
+}
+
+Status Store::end_addition(pid_t writer) { return sys::unlink_at(pending_.borrow(), addition_file(writer)); }
+
+Result<std::optional<Registration>> Store::read_addition(pid_t writer) const {
+    auto added = read_record(pending_.borrow(), addition_file(writer));
+    if (!added && added.error().code() == EBADMSG) return std::nullopt;
+    return added;
+}
+
 Result<std::vector<pid_t>> Store::pending() const {
     std::vector<pid_t> writers;
     TRY(visit_directory(pending_.borrow(), ".", [&](std::string_view file, uint64_t) {
@@ -142,7 +164,7 @@ Result<std::optional<Registration>> Store::read_pending(pid_t writer) const {
 }
 
 Status Store::drop_pending(pid_t writer) {
-    for (const auto& file : {new_link_file(writer), new_content_file(writer)})
+    for (const auto& file : {addition_file(writer), new_link_file(writer), new_content_file(writer)})
         TRY(unless_missing(sys::unlink_at(pending_.borrow(), file)));
     return unless_missing(sys::unlink_at(pending_.borrow(), pending_file(writer)));
 }

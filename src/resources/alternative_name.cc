@@ -14,7 +14,9 @@ Status set_alternative_name(RouteSocket& socket, const std::string& link, const 
     LinkRequest request(RTM_NEWLINKPROP, NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND);
     request.put(IFLA_IFNAME, link);
     request.nest(IFLA_PROP_LIST | NLA_F_NESTED, [&] { request.put(IFLA_ALT_IFNAME, alternative); });
-    TRY_WITHIN(fmt::format("name link {} {}", link, alternative), socket.ask(request));
+    Status named = socket.ask(request);
+    if (!named && named.error().code() != EEXIST)
+        return Failure(std::move(named).error().within(fmt::format("name link {} {}", link, alternative)));
     return {};
 }
 

@@ -8,7 +8,8 @@
 
 namespace nsr::resources {
 
-/// Gives the link a further name, of 1…127 characters (RTM_NEWLINKPROP). EEXIST: a link has it already.
+/// Gives the link a further name, of 1…127 characters (RTM_NEWLINKPROP). A name that another link has already stays
+/// with that one: a namespace's first pair and its tap are to have the same (interface.md section 2).
 Status set_alternative_name(RouteSocket& socket, const std::string& link, const std::string& alternative);
 
 }  // namespace nsr::resources

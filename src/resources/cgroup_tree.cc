@@ -126,6 +126,13 @@ Result<CgroupRemoval> sweep(BorrowedFd mount, CgroupId top, size_t& visits) {
 
 Result<CgroupTree> CgroupTree::open() { return CgroupTree(TRY(open_cgroup_mount())); }
 
+Result<std::optional<Uid>> CgroupTree::owner(CgroupId id) const {
+    auto cgroup = TRY(open_cgroup(mount_.borrow(), id));
+    if (!cgroup) return std::optional<Uid>();
+    auto st = TRY(sys::stat_fd(cgroup->borrow()));
+    return std::optional(Uid(st.st_uid));
+}
+
 Result<CgroupRemoval> CgroupTree::remove(CgroupId id) const {
     // Whoever wrote this into a record: without the check all empty cgroups of the host would go.
     if (id == kTreeRoot || id == TRY(cgroup_id(mount_.borrow()))) return fail(EINVAL, "the root of the cgroup tree");

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include <optional>
+
 #include "base/fd.h"
 #include "base/result.h"
 #include "base/types.h"
@@ -21,6 +23,8 @@ public:
     /// Finds where cgroup2 is mounted and keeps that open. ENODEV: nowhere.
     static Result<CgroupTree> open();
 
+    /// Who owns the directory; nothing if there is no such cgroup any more.
+    Result<std::optional<Uid>> owner(CgroupId id) const;
     /// Removes the cgroup and all below it that have no processes, deepest first. A cgroup that is gone already is
     /// kGone. EINVAL for the root of the tree. At most 16384 cgroups are visited by one call.
     Result<CgroupRemoval> remove(CgroupId id) const;

@@ -26,7 +26,7 @@ Status create_veth(const NetworkNamespace& network, const LinkSide& host, const 
                    const LinkSide& inside);
 
 /// Makes a tap that this user may attach to (IFF_TAP, IFF_NO_PI, IFF_VNET_HDR), down. It goes with the descriptor that
-/// is returned. EEXIST: the name is taken, or the alternative one.
+/// is returned. EEXIST: the name is taken.
 Result<UniqueFd> create_tap(const LinkSide& host, const std::string& alternative, Uid owner);
 
 /// kNotOurs: a link of this name exists, but was not made for this registration; it is left alone.

@@ -74,9 +74,9 @@ OrFault<Wish> read_wish(const varlink::Call& call) {
 /// One call, from the wish to the maps.
 class Allocation {
 public:
-    Allocation(Context& context, const varlink::Peer& peer, Wish wish, const namespaces::UserNamespace& userns,
+    Allocation(Context& context, const varlink::Call& call, Wish wish, const namespaces::UserNamespace& userns,
                const ParentView& parent)
-        : context_(context), peer_(peer), wish_(std::move(wish)), userns_(userns), parent_(parent) {}
+        : context_(context), call_(call), peer_(call.peer), wish_(std::move(wish)), userns_(userns), parent_(parent) {}
 
     OrFault<void> run();
     const std::string& name() const { return wish_.name; }
@@ -86,24 +86,31 @@ private:
     OrFault<void> choose_own_ids();
     OrFault<void> choose_transient_range(RangePicker& picker);
     OrFault<void> choose_delegates(RangePicker& picker);
+    OrFault<Uid> pick(RangePicker& picker);
+    OrFault<void> choose_ranges(RangePicker& own_picker, RangePicker& container_picker);
     OrFault<void> reserve_ranges();
+    void return_unused_ranges();
     Result<registry::Taken> ranges_state() const;
-    enum class Recorded { kDone, kRangeTaken };
+    enum class Recorded { kDone, kSomethingTaken };
     OrFault<Recorded> record();
     IdMap make_map(uint32_t inside, uint32_t outside) const;
     OrFault<void> write_maps(namespaces::MapFiles& files);
     Status undo(const namespaces::MapFiles& files);
 
     Context& context_;
+    const varlink::Call& call_;
     const varlink::Peer& peer_;
     Wish wish_;
     const namespaces::UserNamespace& userns_;
     const ParentView& parent_;
     Registration registration_;
+    std::vector<Uid> chosen_;  ///< by now, of the pools
 };
 
 OrFault<namespaces::MapFiles> Allocation::open_empty_maps() {
-    auto files = TRY_SYSTEM(namespaces::MapFiles::open(userns_, parent_.userns(), context_.own));
+    auto setgroups = wish_.type == Type::kSelf ? namespaces::MapFiles::Setgroups::kWillBeDenied
+                                               : namespaces::MapFiles::Setgroups::kLeftAlone;
+    auto files = TRY_SYSTEM(namespaces::MapFiles::open(userns_, parent_.userns(), context_.own, setgroups));
     bool empty = TRY_SYSTEM(files.uid_map()).empty() && TRY_SYSTEM(files.gid_map()).empty();
     if (!empty) return refuse_parameter(kUserNamespaceField);
     return files;
@@ -122,52 +129,88 @@ OrFault<void> Allocation::choose_own_ids() {
     return {};
 }
 
+OrFault<Uid> Allocation::pick(RangePicker& picker) {
+    Uid start = TRY(picker.pick());
+    chosen_.push_back(start);
+    return start;
+}
+
 // With every type and size the delegated ranges come from the container pool.
 OrFault<void> Allocation::choose_delegates(RangePicker& picker) {
     registration_.delegates.clear();
     for (uint32_t i = 0; i < wish_.delegations; ++i) {
-        Uid start = TRY(picker.pick());
+        Uid start = TRY(pick(picker));
         registration_.delegates.push_back(
             {userns_.identity().inode, start, Gid(start.value), ranges::kContainerPool.size});
     }
     return {};
 }
 
-OrFault<void> Allocation::reserve_ranges() {
-    RangePicker own_picker(context_, parent_, *ranges::pool_for_size(wish_.size), wish_.name);
-    RangePicker container_picker(context_, parent_, ranges::kContainerPool, wish_.name + "/delegates");
+OrFault<void> Allocation::choose_ranges(RangePicker& own_picker, RangePicker& container_picker) {
     bool one_pool = wish_.size == ranges::kContainerPool.size;
+    if (wish_.type == Type::kManaged) TRY(choose_transient_range(own_picker));
+    TRY(choose_delegates(one_pool ? own_picker : container_picker));
+    if (own_picker.has_asked_about_name()) return {};
+    own_picker.ask_host_about({});
+    return require_name_unknown_to_host(context_, wish_.name);
+}
+
+// What is in the way is looked for only when something is: usually a new name and a new namespace meet a free range.
+OrFault<void> Allocation::reserve_ranges() {
+    std::string delegates_name = wish_.name + "/delegates";
     for (int race = 0; race < kMaxRaces; ++race) {
-        if (wish_.type == Type::kManaged) TRY(choose_transient_range(own_picker));
-        TRY(choose_delegates(one_pool ? own_picker : container_picker));
-        if (TRY(record()) == Recorded::kDone) return {};
+        RangePicker own_picker(context_, parent_, *ranges::pool_for_size(wish_.size), wish_.name);
+        RangePicker container_picker(context_, parent_, ranges::kContainerPool, delegates_name);
+        own_picker.ask_host_about(wish_.name);
+        auto chosen = choose_ranges(own_picker, container_picker);
+        auto recorded = chosen ? record() : OrFault<Recorded>(Recorded::kSomethingTaken);
+        if (recorded && *recorded == Recorded::kDone) return {};
+        return_unused_ranges();
+        TRY(require_unregistered(context_, userns_.identity()));
+        TRY(require_free_name(context_, wish_.name));
+        TRY(std::move(chosen));
+        TRY(std::move(recorded));
     }
     return Refusal(varlink::system_error(EBUSY));
 }
 
+// At the level `quarantine` a range is never given again, but one that nobody has used yet may be.
+void Allocation::return_unused_ranges() {
+    if (context_.level != policy::Level::kQuarantine || !parent_.is_own()) return;
+    for (Uid start : std::exchange(chosen_, {}))
+        if (auto returned = context_.used_set->return_unused(start); !returned)
+            log::warning("Range {} is lost until it is reclaimed: {}", start, returned.error().what());
+}
+
 OrFault<void> Allocation::choose_transient_range(RangePicker& picker) {
     uint32_t target = wish_.target.value_or(0);
-    Uid start = TRY(picker.pick());
+    Uid start = TRY(pick(picker));
     registration_.range = registry::TransientRange{
         .size = wish_.size, .start = start, .target = target, .start_gid = Gid(start.value), .target_gid = target};
     return {};
 }
 
+// Under the lock: another worker may have been faster since they were chosen. A range that somebody has as its own is
+// met by Store::add().
 Result<registry::Taken> Allocation::ranges_state() const {
     std::vector<Uid> starts;
     if (registration_.is_transient()) starts.push_back(registration_.range->start);
     for (const auto& delegate : registration_.delegates) starts.push_back(delegate.start);
-    for (Uid start : starts)
-        if (TRY(range_state(context_, parent_, start)) == registry::Taken::kTaken) return registry::Taken::kTaken;
+    for (Uid start : starts) {
+        auto state = parent_.is_own() ? context_.store.delegation_taken(start) : range_state(context_, parent_, start);
+        if (!state || *state == registry::Taken::kTaken) return state;
+    }
     return registry::Taken::kFree;
 }
 
-// Under the lock everything that was looked at before is looked at once more.
 OrFault<Allocation::Recorded> Allocation::record() {
     auto lock = TRY_SYSTEM(context_.store.lock());
-    TRY(require_unclaimed(context_, registration_));
-    if (TRY_SYSTEM(ranges_state()) == registry::Taken::kTaken) return Recorded::kRangeTaken;
-    TRY_SYSTEM(context_.store.add(lock, registration_, context_.writer));
+    TRY(require_room(context_, peer_.uid));
+    if (TRY_SYSTEM(ranges_state()) == registry::Taken::kTaken) return Recorded::kSomethingTaken;
+    auto added = context_.store.add(lock, registration_, context_.writer);
+    // The namespace or the name; reserve_ranges() finds out which.
+    if (!added && added.error().code() == EEXIST) return Recorded::kSomethingTaken;
+    TRY_SYSTEM(std::move(added));
     return Recorded::kDone;
 }
 
@@ -203,15 +246,14 @@ Status Allocation::undo(const namespaces::MapFiles& files) {
     }
     auto lock = TRY(context_.store.lock());
     TRY(context_.store.remove(lock, registration_));
-    return context_.store.drop_pending(context_.writer);
+    TRY(context_.store.drop_pending(context_.writer));
+    return_unused_ranges();
+    return {};
 }
 
 OrFault<void> Allocation::run() {
     auto files = TRY(open_empty_maps());
-    TRY(require_unregistered(context_, userns_.identity()));
-    TRY(require_free_name(context_, wish_.name));
-    TRY(require_name_unknown_to_host(context_, wish_.name));
-    TRY(require_room(context_, peer_.uid));
+    TRY(require_authority(context_, call_, authority::kAllocateUserNamespace, "name", wish_.name));
     if (wish_.foreign && !parent_.maps_one_to_one(kForeignStart, kForeignSize)) return refuse_parameter("mapForeign");
     registration_.owner = peer_.uid;
     registration_.name = wish_.name;
@@ -233,7 +275,7 @@ OrFault<std::string> allocate(Context& context, varlink::Call& call) {
     Wish wish = TRY(read_wish(call));
     auto userns = TRY(take_user_namespace(context, call));
     auto parent = TRY(ParentView::of(context, userns));
-    Allocation allocation(context, call.peer, std::move(wish), userns, parent);
+    Allocation allocation(context, call, std::move(wish), userns, parent);
     TRY(allocation.run());
     return allocation.name();
 }

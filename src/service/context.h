@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 
+#include "authority/authority.h"
 #include "namespaces/prober.h"
 #include "namespaces/user_namespace.h"
 #include "policy/level.h"
@@ -20,6 +21,7 @@ struct Context {
     namespaces::Prober prober;
     namespaces::UserNamespace own;
     ranges::HostIds host_ids;
+    authority::Authority authority;
     policy::Level level;
     /// At every level but `none` and `refuse`.
     std::optional<ranges::UsedSet> used_set;
@@ -29,6 +31,8 @@ struct Context {
     bool took_fresh_range = false;
     /// Tells the manager of a namespace whose death is to be watched for.
     std::function<void(const NsIdentity&)> announce;
+    /// Gives the manager a descriptor that keeps a mount for as long as the namespace is registered.
+    std::function<Status(const NsIdentity&, UniqueFd)> keep_mount;
 };
 
 /// Where a service with this runtime directory looks for other users of ids: the host's files and user databases, and

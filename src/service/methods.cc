@@ -20,6 +20,9 @@ struct Entry {
 constexpr Entry kMethods[] = {
     {"io.systemd.NamespaceResource.AllocateUserRange", allocate_user_range_fields, allocate_user_range},
     {"io.systemd.NamespaceResource.RegisterUserNamespace", register_user_namespace_fields, register_user_namespace},
+    {"io.systemd.NamespaceResource.AddMountToUserNamespace", add_mount_fields, add_mount},
+    {"io.systemd.NamespaceResource.AddControlGroupToUserNamespace", add_control_group_fields, add_control_group},
+    {"io.systemd.NamespaceResource.AddNetworkToUserNamespace", add_network_fields, add_network},
     {"io.systemd.UserDatabase.GetUserRecord", get_user_record_fields, get_user_record},
     {"io.systemd.UserDatabase.GetGroupRecord", get_group_record_fields, get_group_record},
     {"io.systemd.UserDatabase.GetMemberships", get_memberships_fields, get_memberships},

@@ -15,6 +15,15 @@ varlink::Outcome allocate_user_range(Context& context, varlink::Call& call);
 std::span<const varlink::Field> register_user_namespace_fields();
 varlink::Outcome register_user_namespace(Context& context, varlink::Call& call);
 
+std::span<const varlink::Field> add_mount_fields();
+varlink::Outcome add_mount(Context& context, varlink::Call& call);
+
+std::span<const varlink::Field> add_control_group_fields();
+varlink::Outcome add_control_group(Context& context, varlink::Call& call);
+
+std::span<const varlink::Field> add_network_fields();
+varlink::Outcome add_network(Context& context, varlink::Call& call);
+
 std::span<const varlink::Field> get_user_record_fields();
 varlink::Outcome get_user_record(Context& context, varlink::Call& call);
 

@@ -20,7 +20,9 @@ Result<Taken> RangePicker::look_everywhere(Uid start) {
     if (context_.used_set && context_.level != policy::Level::kQuarantine &&
         TRY(context_.used_set->state_of(start)) == ranges::UsedSet::State::kUsed)
         return Taken::kTaken;
-    auto use = TRY(context_.host_ids.check(start, pool_.size, {}, sys::now_usec() + kHostIdsTimeoutUsec));
+    uint64_t deadline = sys::now_usec() + kHostIdsTimeoutUsec;
+    auto use = TRY(context_.host_ids.check(start, pool_.size, std::exchange(host_name_, {}), deadline));
+    name_is_known_ |= use == ranges::HostIds::Use::kNameKnown;
     return use == ranges::HostIds::Use::kFree ? Taken::kFree : Taken::kTaken;
 }
 
@@ -60,6 +62,7 @@ OrFault<Uid> RangePicker::pick() {
     // What a namespace was given stays in its hands: its ranges may go from one child to the next.
     bool fresh = context_.level == policy::Level::kQuarantine && parent_.is_own();
     auto start = fresh ? TRY_SYSTEM(pick_fresh()) : TRY_SYSTEM(pick_recycled());
+    if (name_is_known_) return refuse("NameExists");
     if (!start) {
         if (fresh)
             log::warning("No range of size {} was never handed out: free some with 'nsresourcectl reclaim'",

@@ -16,6 +16,11 @@ public:
     /// `name` decides which ranges are tried first.
     RangePicker(Context& context, const ParentView& parent, const ranges::Pool& pool, std::string_view name);
 
+    /// Has the host asked about the name `ns-<name>-0` along with the first range, which saves a round of questions.
+    void ask_host_about(std::string_view name) { host_name_ = name; }
+    /// Whether that was done; pick() then has refused with NameExists if the name is known.
+    bool has_asked_about_name() const { return host_name_.empty(); }
+
     /// A range that this picker has not given before. DynamicRangeUnavailable: the namespace above has none of this
     /// kind. NoDynamicRange: all are taken.
     OrFault<Uid> pick();
@@ -31,6 +36,8 @@ private:
     const ranges::Pool& pool_;
     ranges::Candidates candidates_;
     std::set<Uid> given_;
+    std::string_view host_name_;
+    bool name_is_known_ = false;
 };
 
 }  // namespace nsr::service

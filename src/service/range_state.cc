@@ -24,10 +24,11 @@ Result<Obstacle> find_obstacle(const Context& context, const ParentView& parent,
     if (*own) return Obstacle{Taken::kTaken, std::move(*own)};
     auto delegation = context.store.find_delegation(start);
     if (!delegation || !*delegation) return Obstacle{};
-    NsInode holder = (*delegation)->userns;
-    if (!parent.is_own() && holder == parent.userns().identity().inode) return Obstacle{Taken::kFree, {}};
-    auto registration = context.store.find_by_inode(holder);
-    return Obstacle{Taken::kTaken, registration ? std::move(*registration) : std::nullopt};
+    auto holder = context.store.find_by_inode((*delegation)->userns);
+    if (!holder || !*holder) return Obstacle{};
+    // By the identity, not the inode number, which a stranger may have by now.
+    if (!parent.is_own() && (*holder)->userns == parent.userns().identity()) return Obstacle{Taken::kFree, {}};
+    return Obstacle{Taken::kTaken, std::move(*holder)};
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ OrFault<std::string> register_namespace(Context& context, varlink::Call& call) {
     TRY(require_unregistered(context, userns.identity()));
     TRY(require_free_name(context, registration.name));
     TRY(require_name_unknown_to_host(context, registration.name));
+    TRY(require_authority(context, call, authority::kRegisterUserNamespace, "name", registration.name));
     registration.owner = call.peer.uid;
     registration.userns = userns.identity();
     {

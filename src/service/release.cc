@@ -3,6 +3,8 @@
 
 #include "base/log.h"
 #include "namespaces/map_files.h"
+#include "service/addition.h"
+#include "service/release_resources.h"
 
 namespace nsr::service {
 
@@ -26,6 +28,8 @@ Result<Mapped> is_mapped(const Context& context, const Registration& registratio
 
 Result<Holder> release_if_dead(Context& context, const Registration& registration) {
     if (context.prober.probe(registration.userns) != namespaces::Life::kDead) return Holder::kAlive;
+    // Without the lock: what is removed here belongs to a dead namespace, and may take a while.
+    release_resources(context, registration);
     auto lock = TRY(context.store.lock());
     TRY(context.store.remove(lock, registration));
     log::debug("Released {}, user namespace {}", registration.name, registration.userns.inode);
@@ -38,7 +42,21 @@ Result<Holder> release_if_dead(Context& context, const NsIdentity& identity) {
     return release_if_dead(context, *registration);
 }
 
+namespace {
+
+// A link or cgroup of a call that was cut short.
+Status repair_addition(Context& context, pid_t writer) {
+    auto added = TRY(context.store.read_addition(writer));
+    if (!added) return {};
+    remove_links(*added);
+    log::notice("Took back a half-done addition to {}", added->name);
+    return forget(context, *added);
+}
+
+}  // namespace
+
 Status repair(Context& context, pid_t writer) {
+    TRY(repair_addition(context, writer));
     auto registration = TRY(context.store.read_pending(writer));
     if (registration) {
         // A namespace that was only to be registered had its maps before; nobody has been told that it is registered.

@@ -15,6 +15,10 @@ Result<Holder> release_if_dead(Context& context, const registry::Registration& r
 /// alone.
 Result<Holder> release_if_dead(Context& context, const NsIdentity& identity);
 
+/// Removes cgroups that were busy when their namespace died.
+enum class Leftovers { kNone, kSome };
+Result<Leftovers> tidy(Context& context);
+
 /// Undoes or completes what a worker that died has left half done. A namespace that has maps already keeps its
 /// registration, since nothing can take the maps back.
 Status repair(Context& context, pid_t writer);

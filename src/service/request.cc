@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "service/request.h"
 
+#include "base/log.h"
 #include "base/sys.h"
 #include "registry/names.h"
 #include "service/release.h"
@@ -67,6 +68,27 @@ OrFault<void> require_unclaimed(const Context& context, const registry::Registra
     if (TRY_SYSTEM(context.store.find_by_inode(registration.userns.inode))) return refuse("UserNamespaceExists");
     if (TRY_SYSTEM(context.store.name_taken(registration.name)) == registry::Taken::kTaken) return refuse("NameExists");
     return require_room(context, registration.owner);
+}
+
+OrFault<void> require_authority(Context& context, const varlink::Call& call, authority::Action action,
+                                const char* detail, std::string value) {
+    const authority::Detail details[] = {{detail, std::move(value)}};
+    const authority::Caller caller{call.peer.socket, call.peer.pid, call.peer.uid};
+    auto verdict = context.authority.check(caller, action, details, sys::now_usec() + authority::kPatienceUsec);
+    if (!verdict) log::error("Refused for want of an answer from polkit: {}", verdict.error().what());
+    if (!verdict || *verdict == authority::Verdict::kDenied) return refuse_permission();
+    return {};
+}
+
+OrFault<registry::Registration> require_registration(Context& context, const NsIdentity& identity) {
+    auto found = TRY(find_registration(context, identity));
+    if (!found) return refuse("UserNamespaceNotRegistered");
+    return std::move(*found);
+}
+
+OrFault<void> require_owner(const registry::Registration& registration, const varlink::Peer& peer) {
+    if (peer.uid != Uid(0) && peer.uid != registration.owner) return refuse_permission();
+    return {};
 }
 
 OrFault<void> require_room(const Context& context, Uid owner) {

@@ -36,11 +36,13 @@ Result<service::Context> open_context(const Arguments& arguments, const pool::Ch
                              .prober = TRY(namespaces::Prober::create()),
                              .own = TRY(namespaces::UserNamespace::own()),
                              .host_ids = ranges::HostIds(service::host_ids_config(arguments.runtime_dir)),
+                             .authority = {},
                              .level = arguments.level,
                              .used_set = {},
                              .writer = getpid(),
                              .took_fresh_range = false,
-                             .announce = {}};
+                             .announce = {},
+                             .keep_mount = {}};
     if (arguments.level == policy::Level::kEnforce || arguments.level == policy::Level::kQuarantine) {
         UniqueFd state = TRY(sys::open_at(sys::kCwd, arguments.state_dir, O_RDONLY | O_DIRECTORY));
         context.used_set = TRY(ranges::UsedSet::open(state.borrow(), runtime.borrow()));
@@ -50,6 +52,13 @@ Result<service::Context> open_context(const Arguments& arguments, const pool::Ch
         message.type = pool::MessageType::kRegistered;
         message.namespaces = {identity};
         if (auto sent = channel.send(message); !sent) log::error("Cannot tell the manager: {}", sent.error().what());
+    };
+    context.keep_mount = [&channel](const NsIdentity& identity, UniqueFd mount) {
+        pool::Message message;
+        message.type = pool::MessageType::kKeepMount;
+        message.namespaces = {identity};
+        message.fd = std::move(mount);
+        return channel.send(message);
     };
     return context;
 }

@@ -43,6 +43,8 @@ Status Worker::handle(Message message) {
                 return repair(message);
             case MessageType::kRefill:
                 return refill();
+            case MessageType::kTidy:
+                return tidy();
             default:
                 return fail(EBADMSG, "unexpected message of the manager");
         }
@@ -98,6 +100,14 @@ Status Worker::refill() {
         log::error("Cannot mark ranges ahead: {}", filled.error().what());
     Message answer;
     answer.type = MessageType::kJobDone;
+    return channel_.send(answer);
+}
+
+Status Worker::tidy() {
+    auto leftovers = service::tidy(context_);
+    if (!leftovers) log::warning("Cannot remove cgroups: {}", leftovers.error().what());
+    Message answer;
+    answer.type = !leftovers || *leftovers == service::Leftovers::kSome ? MessageType::kUntidy : MessageType::kJobDone;
     return channel_.send(answer);
 }
 

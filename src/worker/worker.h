@@ -22,6 +22,7 @@ private:
     Status release(const pool::Message& message);
     Status repair(const pool::Message& message);
     Status refill();
+    Status tidy();
     void look_after_stock();
 
     service::Context& context_;

@@ -45,9 +45,10 @@ UserNamespace make_namespace(const UserNamespace* below = nullptr) {
     return std::move(*made);
 }
 
-MapFiles open_maps(const UserNamespace& target, const UserNamespace& parent) {
+MapFiles open_maps(const UserNamespace& target, const UserNamespace& parent,
+                   MapFiles::Setgroups setgroups = MapFiles::Setgroups::kLeftAlone) {
     auto own = UserNamespace::own();
-    auto files = MapFiles::open(target, parent, *own);
+    auto files = MapFiles::open(target, parent, *own, setgroups);
     EXPECT_TRUE(files) << files.error().what();
     return std::move(*files);
 }
@@ -63,7 +64,7 @@ TEST(MapFiles, WritesBothMapsFromTheOwnNamespace) {
     ASSERT_TRUE(files.write_uid_map(map));
     EXPECT_EQ(*files.uid_map(), map);
     EXPECT_EQ(*files.gid_map(), map);
-    auto again = files.write_uid_map(map);
+    auto again = open_maps(target, *own).write_uid_map(map);
     ASSERT_FALSE(again);
     EXPECT_EQ(again.error().code(), EPERM);
 }
@@ -90,7 +91,7 @@ TEST(MapFiles, DenyingSetgroupsStays) {
     NEEDS_ROOT();
     auto own = UserNamespace::own();
     auto target = make_namespace();
-    auto files = open_maps(target, *own);
+    auto files = open_maps(target, *own, MapFiles::Setgroups::kWillBeDenied);
     ASSERT_TRUE(files.deny_setgroups());
     ASSERT_TRUE(files.write_gid_map({{0, 1000, 1}}));
     EXPECT_FALSE(files.deny_setgroups()) << "no change once the gid map is there";

@@ -255,7 +255,8 @@ TEST_F(CrashTest, InUpdateLeavesTheOldRecordOrTheNew) {
         auto entry = store.find_by_inode(NsInode(5)).value();
         ASSERT_TRUE(*entry == a || *entry == changed) << "died at step " << step;
         recover_as(Verdict::kKeep);
-        for (pid_t writer : store.pending().value()) ASSERT_TRUE(store.drop_pending(writer));
+        std::vector<pid_t> writers = store.pending().value();
+        for (pid_t writer : writers) ASSERT_TRUE(store.drop_pending(writer));
         ASSERT_EQ(scratch.files(), kFilesOfA) << "died at step " << step;
         ASSERT_EQ(store.find_by_start(Uid(524288)).value(), entry) << "died at step " << step;
         ASSERT_EQ(scratch.stat("i5.userns").st_nlink, 5u) << "died at step " << step;

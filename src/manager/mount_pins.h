@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/types.h"
+
+namespace nsr::manager {
+
+/// Descriptors that keep mounts for as long as a namespace is registered. The service manager gets a copy of each
+/// (sd_notify(3), FDSTORE=1), so that they outlast a restart.
+class MountPins {
+public:
+    /// Prefix of the name that a descriptor has in the service manager's store, before the inode of the namespace.
+    static constexpr std::string_view kStorePrefix = "userns-";
+
+    /// Keeps it; one for a directory that is kept already is closed, and so are those above a bound.
+    void keep(NsInode userns, UniqueFd mount);
+    /// Keeps one that comes from the store.
+    void keep_stored(NsInode userns, UniqueFd mount);
+    /// Lets all go of a namespace that is no longer registered.
+    void drop(NsInode userns);
+
+private:
+    std::unordered_map<NsInode, std::vector<UniqueFd>> pins_;
+    size_t count_ = 0;
+};
+
+/// Takes everything under this name out of the service manager's store.
+void drop_from_store(std::string_view name);
+
+}  // namespace nsr::manager

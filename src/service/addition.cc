@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "service/addition.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace nsr::service {
+
+namespace {
+
+using registry::Registration;
+
+Result<std::optional<Registration>> find_same(const Context& context, const Registration& registration) {
+    auto found = TRY(context.store.find_by_inode(registration.userns.inode));
+    bool same = found && found->userns == registration.userns && found->name == registration.name;
+    if (!same) return std::optional<Registration>();
+    return found;
+}
+
+}  // namespace
+
+Registration without_resources(Registration registration) {
+    registration.cgroups.clear();
+    registration.network_interfaces.clear();
+    return registration;
+}
+
+OrFault<Addition> Addition::record(Context& context, Registration added, const Judge& judge) {
+    auto lock = TRY_SYSTEM(context.store.lock());
+    auto current = TRY_SYSTEM(find_same(context, added));
+    if (!current) return refuse("UserNamespaceNotRegistered");
+    TRY(judge(*current));
+    current->cgroups.insert(current->cgroups.end(), added.cgroups.begin(), added.cgroups.end());
+    current->network_interfaces.insert(current->network_interfaces.end(), added.network_interfaces.begin(),
+                                       added.network_interfaces.end());
+    TRY_SYSTEM(context.store.begin_addition(lock, added, context.writer));
+    TRY_SYSTEM(context.store.update(lock, *current));
+    return Addition(context, std::move(added));
+}
+
+OrFault<void> Addition::done() {
+    TRY_SYSTEM(context_.store.end_addition(context_.writer));
+    return {};
+}
+
+void Addition::undo() {
+    auto undone = forget(context_, added_);
+    if (undone) undone = context_.store.end_addition(context_.writer);
+    if (!undone) log::error("Cannot undo a failed call: {}", undone.error().what());
+}
+
+Status forget(Context& context, const Registration& added) {
+    auto lock = TRY(context.store.lock());
+    auto current = TRY(find_same(context, added));
+    if (!current) return {};
+    for (CgroupId id : added.cgroups) std::erase(current->cgroups, id);
+    for (const auto& name : added.network_interfaces) std::erase(current->network_interfaces, name);
+    return context.store.update(lock, *current);
+}
+
+}  // namespace nsr::service
