@@ -44,13 +44,23 @@ Result<UniqueFd> enter_new_user_namespace() {
     return sys::open_at(sys::kCwd, "/proc/self/ns/user", O_RDONLY);
 }
 
-Status become_root_inside() {
+Status become_inside(InsideIds ids, Groups groups) {
     // Groups first: with another uid than root's the kernel refuses to change them. They are dropped since they are
     // the caller's outside, not mapped, and would open files inside that nobody there should open.
-    if (::setgroups(0, nullptr) < 0) return fail_errno(errno, "cannot drop the supplementary groups");
-    if (::setresgid(0, 0, 0) < 0) return fail_errno(errno, "cannot become group 0 of the namespace");
-    if (::setresuid(0, 0, 0) < 0) return fail_errno(errno, "cannot become user 0 of the namespace");
+    if (groups == Groups::kDropped && ::setgroups(0, nullptr) < 0)
+        return fail_errno(errno, "cannot drop the supplementary groups");
+    const gid_t gid = ids.gid.value;
+    const uid_t uid = ids.uid.value;
+    if (::setresgid(gid, gid, gid) < 0)
+        return fail_errno(errno, fmt::format("cannot become group {} of the namespace", gid));
+    if (::setresuid(uid, uid, uid) < 0)
+        return fail_errno(errno, fmt::format("cannot become user {} of the namespace", uid));
     return {};
+}
+
+Result<UniqueFd> enter_new_network_namespace() {
+    if (::unshare(CLONE_NEWNET) < 0) return fail_errno(errno, "cannot make a network namespace");
+    return sys::open_at(sys::kCwd, "/proc/self/ns/net", O_RDONLY);
 }
 
 Status enter_new_mount_namespace() {

@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "base/types.h"
 
 /// The steps by which this very process becomes a command in a namespace. After each of them there is no way back.
 namespace nsr::ctl {
@@ -14,8 +15,19 @@ namespace nsr::ctl {
 /// while the process has one thread only. The error names the setting of the system that may stand in the way.
 Result<UniqueFd> enter_new_user_namespace();
 
-/// Becomes uid 0 and gid 0 of the namespace, without further groups; its maps must have been written.
-Status become_root_inside();
+/// Uid and gid as the namespace sees them.
+struct InsideIds {
+    Uid uid;
+    Gid gid;
+};
+/// kKept is for a namespace in which setgroups(2) is forbidden.
+enum class Groups { kDropped, kKept };
+
+/// Becomes this user and group of the namespace, which its maps must have; without further groups, or with them.
+Status become_inside(InsideIds ids, Groups groups);
+
+/// A network namespace of its own, which belongs to the user namespace that this process is in; gives a descriptor.
+Result<UniqueFd> enter_new_network_namespace();
 
 /// A mount namespace of its own: mounts made from now on are not seen outside, those made outside still come in.
 Status enter_new_mount_namespace();

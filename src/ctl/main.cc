@@ -10,6 +10,7 @@ struct CarryOut {
     const ctl::Setting& setting;
 
     Result<int> operator()(const ctl::RunVerb& verb) const { return ctl::run(setting, verb); }
+    Result<int> operator()(const ctl::RegisterVerb& verb) const { return ctl::register_namespace(setting, verb); }
     Result<int> operator()(const ctl::ListVerb& verb) const { return ctl::list(setting, verb); }
     Result<int> operator()(const ctl::ShowVerb& verb) const { return ctl::show(setting, verb); }
     Result<int> operator()(const ctl::StatusVerb& verb) const { return ctl::status(setting, verb); }

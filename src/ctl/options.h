@@ -28,19 +28,47 @@ struct Setting {
     std::string resource_directory() const;
 };
 
+/// kSelf: no range, but the caller's own ids, mapped to root or to themselves.
+enum class RangeType { kManaged, kSelf };
+enum class Foreign { kNotMapped, kMapped };
+
+/// Which links the namespace gets.
+struct Network {
+    enum class Veth { kNone, kOne } veth = Veth::kNone;
+    enum class Tap { kNone, kOne } tap = Tap::kNone;
+};
+
+/// A cgroup that the namespace gets: the one at `path`, which is there already, or else a new one below the caller's.
+struct ControlGroup {
+    std::optional<std::string> path;
+};
+
 struct RunVerb {
-    /// 1 or 65536.
+    /// 1 or 65536; 1 where the type is kSelf.
     uint32_t size = 65536;
     std::optional<std::string> name;
+    RangeType type = RangeType::kManaged;
+    /// Where the ids begin inside, 0…4294967294.
+    uint32_t target = 0;
+    /// How many further ranges of 65536, 0…16.
+    uint32_t delegates = 0;
+    Foreign foreign = Foreign::kNotMapped;
+    Network network;
+    std::optional<ControlGroup> control_group;
     /// Program and arguments; not empty.
     std::vector<std::string> command;
+};
+struct RegisterVerb {
+    std::optional<std::string> name;
+    /// A process id, or the path of a namespace file.
+    std::string what;
 };
 struct ListVerb {};
 struct ShowVerb {
     std::string what;
 };
 struct StatusVerb {};
-using Verb = std::variant<RunVerb, ListVerb, ShowVerb, StatusVerb>;
+using Verb = std::variant<RunVerb, RegisterVerb, ListVerb, ShowVerb, StatusVerb>;
 
 struct Options {
     Setting setting;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "registry/file_name.h"
 #include "registry/json_text.h"
 #include "registry/names.h"
 
@@ -13,18 +14,10 @@ namespace nsr::ctl {
 
 namespace {
 
+using registry::Delegation;
+using registry::FileKind;
 using registry::Registration;
 constexpr uint32_t kContainerRange = 65536;
-
-bool is_entry(std::string_view file) {
-    constexpr std::string_view kSuffix = ".userns";
-    if (!file.starts_with('i') || !file.ends_with(kSuffix)) return false;
-    file.remove_prefix(1);
-    file.remove_suffix(kSuffix.size());
-    return !file.empty() && std::ranges::all_of(file, [](char c) { return c >= '0' && c <= '9'; });
-}
-
-std::string entry_file(NsInode inode) { return fmt::format("i{}.userns", inode); }
 
 }  // namespace
 
@@ -48,11 +41,11 @@ Result<std::optional<Registration>> RegistryView::read(const std::string& file) 
 Result<std::vector<Registration>> RegistryView::all() const {
     std::vector<Registration> found;
     for (const auto& file : TRY(sys::list_directory(directory_.borrow(), "."))) {
-        if (!is_entry(file)) continue;
+        if (registry::parse_file_name(file).kind != FileKind::kEntry) continue;
         auto registration = read(file);
         if (!registration) {
             log::warning("left out: {}", registration.error().what());
-        } else if (*registration && entry_file((*registration)->userns.inode) != file) {
+        } else if (*registration && registry::entry_file((*registration)->userns.inode) != file) {
             log::warning("left out: {}: it is of another namespace, {}", file, (*registration)->userns.inode);
         } else if (*registration) {
             found.push_back(**std::move(registration));
@@ -60,6 +53,35 @@ Result<std::vector<Registration>> RegistryView::all() const {
     }
     std::ranges::sort(found, {}, &Registration::name);
     return found;
+}
+
+Result<std::vector<Delegation>> RegistryView::delegations() const {
+    std::vector<Delegation> found;
+    for (const auto& file : TRY(sys::list_directory(directory_.borrow(), "."))) {
+        const auto name = registry::parse_file_name(file);
+        if (name.kind != FileKind::kDelegate) continue;
+        auto delegation = delegation_at(Uid(static_cast<uint32_t>(name.number)));
+        if (!delegation) {
+            log::warning("left out: {}", delegation.error().what());
+        } else if (*delegation) {
+            found.push_back(**std::move(delegation));
+        }
+    }
+    return found;
+}
+
+Result<std::optional<Delegation>> RegistryView::delegation_at(Uid start) const {
+    const std::string file = registry::delegate_file(start);
+    auto text = sys::read_file_at(directory_.borrow(), file, registry::kMaxFileSize);
+    if (!text && text.error().code() == ENOENT) return std::nullopt;
+    if (!text) return Failure(std::move(text).error());
+    Delegation delegation = TRY_WITHIN(file, registry::parse_delegation(*text));
+    if (delegation.start != start) return fail(EBADMSG, "{}: it is of another range, {}", file, delegation.start);
+    return delegation;
+}
+
+Result<std::optional<Registration>> RegistryView::find_by_inode(NsInode inode) const {
+    return read(registry::entry_file(inode));
 }
 
 Result<std::optional<Registration>> RegistryView::find_by_name(std::string_view name) const {

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "ctl/options.h"
+#include "registry/delegation.h"
 #include "registry/registration.h"
 
 namespace nsr::ctl {
@@ -22,6 +23,10 @@ public:
 
     /// All registrations, sorted by name. What vanishes meanwhile is left out, what is broken too, with a warning.
     Result<std::vector<registry::Registration>> all() const;
+    /// All delegated ranges, with who holds them; as above.
+    Result<std::vector<registry::Delegation>> delegations() const;
+    Result<std::optional<registry::Delegation>> delegation_at(Uid start) const;
+    Result<std::optional<registry::Registration>> find_by_inode(NsInode inode) const;
     Result<std::optional<registry::Registration>> find_by_name(std::string_view name) const;
     /// The one whose transient range has this uid in it.
     Result<std::optional<registry::Registration>> find_by_uid(Uid uid) const;

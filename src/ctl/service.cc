@@ -5,11 +5,15 @@
 #include <cstring>
 #include <optional>
 
+#include "base/sys.h"
+
 namespace nsr::ctl {
 
 namespace {
 
 constexpr uint64_t kConnectTimeoutUsec = 10'000'000;
+constexpr uint64_t kCallTimeoutUsec = 180'000'000;
+constexpr std::string_view kInterface = "io.systemd.NamespaceResource.";
 
 struct Meaning {
     std::string_view error, sentence;
@@ -24,21 +28,48 @@ constexpr std::array kMeanings{
             "the user namespace that this runs in maps too few of the ids that the service hands out"},
     Meaning{"io.systemd.NamespaceResource.NoDynamicRange",
             "no free range of this size is left; \"nsresourcectl list\" shows who has them"},
+    Meaning{"io.systemd.NamespaceResource.UserNamespaceNotRegistered", "the user namespace is not registered"},
+    Meaning{"io.systemd.NamespaceResource.UserNamespaceWithoutUserRange",
+            "the user namespace has no ids of its own that could own the cgroup"},
+    Meaning{"io.systemd.NamespaceResource.TooManyControlGroups",
+            "the user namespace has as many cgroups as it may have"},
+    Meaning{"io.systemd.NamespaceResource.ControlGroupAlreadyAdded", "the user namespace has this cgroup already"},
+    Meaning{"io.systemd.NamespaceResource.TooManyNetworkInterfaces",
+            "the user namespace has as many network interfaces as it may have"},
+    Meaning{"io.systemd.NamespaceResource.TooManyDelegations",
+            "a namespace can have no more than 16 delegated ranges; ask for fewer with --delegate="},
     Meaning{"org.varlink.service.PermissionDenied",
-            "permission was denied by the policy of this system (polkit); ask its administrator"},
+            "permission was denied: what is asked for is not yours, or the policy of this system (polkit) forbids it; "
+            "ask its administrator"},
     Meaning{"org.varlink.service.MethodNotFound", "the service does not know the method; it may be too old"},
     Meaning{"org.varlink.service.InterfaceNotFound", "what answers at the socket is another service; see --socket="},
     Meaning{"io.systemd.TimedOut", "the service gave up waiting; try again"},
 };
 
+constexpr std::array kParameters{
+    Meaning{
+        "name",
+        "the name is not fit: it may have letters, digits, \"-\" and \"_\", and 22 characters in all, of which your "
+        "uid and a \"-\" are the first unless you are root; choose another one with --name="},
+    Meaning{"target",
+            "the ids do not fit there: with all of them they must end below 4294967295, and not meet a "
+            "delegated range; choose another --target="},
+    Meaning{"delegateContainerRanges",
+            "a namespace can have no more than 16 delegated ranges; ask for fewer with --delegate="},
+    Meaning{"mapForeign", "the user namespace that this runs in does not map the foreign ids; leave out --map-foreign"},
+    Meaning{"userNamespaceFileDescriptor",
+            "the user namespace is not fit: it must be yours, and have the same map for users and groups, which begins "
+            "with your own id, at 0 inside unless it is the only one"},
+    Meaning{"controlGroupFileDescriptor",
+            "it is no directory of cgroup version 2, or the root of them; name another one with --control-group="},
+};
+
 std::string explain_parameter(const varlink::json::object& parameters) {
     const auto* parameter = parameters.if_contains("parameter");
     if (parameter == nullptr || !parameter->is_string()) return "the service did not accept the request";
-    std::string_view name = parameter->get_string();
-    if (name == "name")
-        return "the name is not fit: it may have letters, digits, \"-\" and \"_\", and 22 characters in all, of which "
-               "your "
-               "uid and a \"-\" are the first unless you are root; choose another one with --name=";
+    const std::string_view name = parameter->get_string();
+    for (const auto& meaning : kParameters)
+        if (meaning.error == name) return std::string(meaning.sentence);
     return fmt::format("the service did not accept the parameter {}", name);
 }
 
@@ -47,6 +78,8 @@ std::string explain_system(const varlink::json::object& parameters) {
     if (number == nullptr || !number->is_int64()) return "the service failed; its log says why";
     const int64_t code = number->get_int64();
     if (code == EUSERS) return "you have as many namespaces as one user may have; end some of them first";
+    if (code == ESRCH) return "the user namespace that this runs in does not map those ids one to one";
+    if (code == EEXIST) return "an interface of that name is there already";
     if (code <= 0 || code > 4095) return fmt::format("the service failed with the unknown error {}", code);
     return fmt::format("the service failed: {}; its log may say more", strerror(static_cast<int>(code)));
 }
@@ -61,6 +94,28 @@ Result<varlink::Client> connect(const Setting& setting) {
         return fail(code, "no service is listening on {}; start nsresourced, or name its socket with --socket=",
                     setting.socket);
     return Failure(std::move(client).error());
+}
+
+Result<varlink::CallResult> call(varlink::Client& client, BorrowedFd stop, std::string_view method,
+                                 varlink::json::object parameters, std::span<const UniqueFd> fds) {
+    const uint64_t deadline = sys::now_usec() + kCallTimeoutUsec;
+    TRY(client.send(fmt::format("{}{}", kInterface, method), std::move(parameters), fds, kCallTimeoutUsec));
+    for (;;) {
+        auto answer = TRY(client.try_receive());
+        if (answer && !answer->error.empty()) return fail(EPERM, "{}", explain(*answer));
+        if (answer) return *std::move(answer);
+        std::array<struct pollfd, 2> waiting{{{client.fd().get(), POLLIN, 0}, {stop.get(), POLLIN, 0}}};
+        const uint64_t now = sys::now_usec();
+        const size_t ready = now > deadline ? 0 : TRY(sys::poll(waiting, deadline - now));
+        if (ready == 0) return fail(ETIMEDOUT, "the service does not answer; its log may say why");
+        if (waiting[1].revents != 0) return fail(ECANCELED, "interrupted");
+    }
+}
+
+Result<std::string> string_in(const varlink::CallResult& answer, std::string_view field) {
+    const auto* value = answer.parameters.if_contains(field);
+    if (value == nullptr || !value->is_string()) return fail(EPROTO, "the answer of the service has no {}", field);
+    return std::string(std::string_view(value->get_string()));
 }
 
 std::string explain(const varlink::CallResult& refusal) {

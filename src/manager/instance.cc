@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
-#include <algorithm>
 
 #include "base/log.h"
 #include "base/sys.h"
@@ -32,17 +31,6 @@ policy::Choice choose_level(const Options& options) {
     return choice;
 }
 
-// What is stored for a namespace that died while the service was down is of no use any more.
-void take_back_mounts(MountPins& pins, std::vector<std::pair<NsInode, UniqueFd>> stored,
-                      const std::vector<NsIdentity>& living) {
-    for (auto& [inode, fd] : stored) {
-        if (std::ranges::find(living, inode, &NsIdentity::inode) != living.end())
-            pins.keep_stored(inode, std::move(fd));
-        else
-            drop_from_store(fmt::format("{}{}", MountPins::kStorePrefix, inode));
-    }
-}
-
 }  // namespace
 
 Result<int> run_instance(const Options& options) {
@@ -64,7 +52,7 @@ Result<int> run_instance(const Options& options) {
                                .instance_lock = premises.instance_lock.borrow()};
     Manager manager(loop, socket.fd(), connections, std::move(workers), TRY(namespaces::Prober::create()));
     for (const auto& identity : living) manager.reaper().watch(identity);
-    take_back_mounts(manager.pins(), std::move(passed.mounts), living);
+    manager.pins().take_back(std::move(passed.mounts), living);
     TRY(manager.start());
     TRY(loop.feed_watchdog());
     TRY(write_status(premises, choice, context));

@@ -133,7 +133,9 @@ Manager::Step Manager::dispatch_job() {
 
 bool Manager::may_have_worker(const Account& account) {
     auto busy = std::ranges::count_if(pool_.all(), [&](const auto& worker) {
-        return worker->connection && worker->uid == account.uid && worker->slot.state() == WorkerState::kBusy;
+        WorkerState state = worker->slot.state();
+        return worker->connection && worker->uid == account.uid &&
+               (state == WorkerState::kGiven || state == WorkerState::kBusy);
     });
     return busy < kMaxBusyPerUid;
 }
@@ -169,12 +171,13 @@ void Manager::hand_over(Worker& worker, Connection& connection) {
     message.connection_id = connection.id;
     message.peer = connection.peer;
     message.fd = UniqueFd(connection.fd.get());
-    worker.slot.set_state(WorkerState::kBusy);
+    worker.slot.set_state(WorkerState::kGiven);
     auto sent = worker.channel.send(message);
     static_cast<void>(message.fd.release());  // it is the table's
     if (!sent) {
-        log::error("Worker {} takes no connection: {}", worker.pid, sent.error().what());
-        table_.remove(connection);
+        log::debug("Worker {} takes no connection: {}", worker.pid, sent.error().what());
+        WorkerPool::retire(worker);
+        table_.set_waiting(connection);
         return;
     }
     worker.connection = connection.id;
@@ -255,9 +258,17 @@ void Manager::on_connection_back(Worker& worker, uint64_t id, MessageType how) {
     if (how == MessageType::kConnectionClosed || !watch(*connection)) table_.remove(*connection);
 }
 
+// Nobody knows how far a dead worker came with a request that it had begun to read. A connection of which it had not
+// read anything beyond the last answer is as good as before.
+void Manager::recover(Connection& connection, WorkerState last_state) {
+    if (last_state == WorkerState::kGiven) return table_.set_waiting(connection);
+    if (last_state == WorkerState::kLingering && watch(connection)) return;
+    table_.remove(connection);
+}
+
 void Manager::on_worker_exit(Worker& worker) {
     if (worker.connection)
-        if (Connection* connection = table_.find(*worker.connection)) table_.remove(*connection);
+        if (Connection* connection = table_.find(*worker.connection)) recover(*connection, worker.slot.state());
     if (worker.job && ++worker.job->attempts < kMaxAttempts) jobs_.push_back(std::move(*worker.job));
     // Whatever it was at: nothing of a killed call may stay.
     jobs_.push_front({.type = MessageType::kRepair, .writer = worker.pid, .namespaces = {}});

@@ -54,6 +54,7 @@ private:
     void on_message(Worker& worker, pool::Message message);
     void on_connection_back(Worker& worker, uint64_t id, pool::MessageType how);
     void on_worker_exit(Worker& worker);
+    void recover(Connection& connection, pool::WorkerState last_state);
     void on_job_done(Worker& worker, const pool::Message& message);
     void tidy_later();
     void set_idle(Worker& worker);

@@ -3,6 +3,7 @@
 
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/fd.h"
@@ -19,8 +20,9 @@ public:
 
     /// Keeps it; one for a directory that is kept already is closed, and so are those above a bound.
     void keep(NsInode userns, UniqueFd mount);
-    /// Keeps one that comes from the store.
-    void keep_stored(NsInode userns, UniqueFd mount);
+    /// What comes from the store at start: kept if its namespace is among the `living`, else dropped, and so is what is
+    /// not fit to be kept.
+    void take_back(std::vector<std::pair<NsInode, UniqueFd>> stored, const std::vector<NsIdentity>& living);
     /// Lets all go of a namespace that is no longer registered.
     void drop(NsInode userns);
 
@@ -28,8 +30,5 @@ private:
     std::unordered_map<NsInode, std::vector<UniqueFd>> pins_;
     size_t count_ = 0;
 };
-
-/// Takes everything under this name out of the service manager's store.
-void drop_from_store(std::string_view name);
 
 }  // namespace nsr::manager

@@ -57,12 +57,14 @@ Result<Premises> enter_premises(const Options& options) {
 }
 
 Result<service::Context> open_context(const Premises& premises, const Options& options, policy::Level level) {
+    UniqueFd nsresource = TRY(sys::open_at(premises.runtime.borrow(), "nsresource", O_RDONLY | O_DIRECTORY));
     service::Context context{.store = TRY(registry::Store::open(premises.runtime.borrow())),
                              .prober = TRY(namespaces::Prober::create()),
                              .own = TRY(namespaces::UserNamespace::own()),
                              .host_ids = ranges::HostIds(service::host_ids_config(options.runtime_dir)),
                              .authority = {},
                              .level = level,
+                             .taken = TRY(ranges::TakenMap::open(nsresource.borrow())),
                              .used_set = {},
                              .writer = getpid(),
                              .took_fresh_range = false,
@@ -87,6 +89,7 @@ Result<std::vector<NsIdentity>> recover(service::Context& context) {
     if (report.removed + report.broken + report.links_made + report.links_removed > 0)
         log::notice("Registry: {} entries kept, {} of dead namespaces removed, {} broken", report.kept, report.removed,
                     report.broken);
+    context.taken.rebuild(TRY(context.store.taken_starts()));
     if (context.level == policy::Level::kQuarantine) {
         TRY(context.used_set->mark_used(in_use));
         TRY(service::refill(context));

@@ -138,6 +138,11 @@ Worker* WorkerPool::find_idle() {
     return found;
 }
 
+void WorkerPool::retire(Worker& worker) {
+    worker.retiring = true;
+    shutdown(worker.channel.fd().get(), SHUT_WR);
+}
+
 void WorkerPool::retire_idle() {
     uint64_t now = sys::now_usec();
     size_t staying =
@@ -145,8 +150,7 @@ void WorkerPool::retire_idle() {
     for (auto& worker : workers_) {
         if (staying <= kLow) return;
         if (!worker->is_idle() || worker->idle_since_usec + kIdleUsec > now) continue;
-        worker->retiring = true;
-        shutdown(worker->channel.fd().get(), SHUT_WR);
+        retire(*worker);
         --staying;
     }
 }

@@ -74,6 +74,8 @@ public:
     void refill();
     /// Ends workers above the low watermark that have been idle for long.
     void retire_idle();
+    /// Ends one when it has done what it is at; it gets nothing more to do.
+    static void retire(Worker& worker);
     /// Kills those that have passed their deadline.
     void kill_late();
     /// Ends all: asks them by closing their channels, kills what is left after `grace_usec`.

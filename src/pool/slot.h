@@ -12,6 +12,7 @@ namespace nsr::pool {
 /// What a worker is doing, as the manager sees it without asking.
 enum class WorkerState : uint32_t {
     kIdle,       ///< waits for the next message of the manager
+    kGiven,      ///< was sent a connection, and has not looked at it yet
     kBusy,       ///< has a connection or a job
     kLingering,  ///< has answered, and waits a moment for the next request on the same connection
     kClaimed,    ///< was lingering when the manager took its connection away, to give it another one

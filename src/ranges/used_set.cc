@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <xxhash.h>
+#include <algorithm>
 #include <array>
 #include <string>
 
+#include "base/log.h"
 #include "base/sys.h"
 
 // The locks are always taken in this order: `used`, then `fresh`. The one on `fresh` is held for a few system calls on
@@ -28,6 +30,21 @@ Result<uint64_t> current_epoch(const BitFile& used) {
     return XXH3_64bits(text.data(), text.size());
 }
 
+bool is_damage(const Error& error) {
+    constexpr std::array kCodes{EBADMSG, ELOOP, EISDIR, ENXIO, EPERM};
+    return std::ranges::find(kCodes, error.code()) != kCodes.end();
+}
+
+/// What is ready is used in the other file as well, so without it nothing is handed out twice: the ranges are lost
+/// until they are reclaimed, and that is no reason to serve nobody. It stays there for people to look at.
+Result<BitFile> open_ready_ranges(BorrowedFd dir) {
+    Result<BitFile> file = BitFile::open(dir, "fresh");
+    if (file || !is_damage(file.error())) return file;
+    log::warning("Ready ranges: {}; it is set aside as fresh.damaged", file.error().what());
+    TRY(sys::rename_at(dir, "fresh", dir, "fresh.damaged"));
+    return BitFile::open(dir, "fresh");
+}
+
 Result<uint32_t> index_of(Uid start) {
     const Pool* pool = pool_of_id(start.value);
     std::optional<uint32_t> index = pool ? pool->index_of(start) : std::nullopt;
@@ -42,7 +59,7 @@ Result<UsedSet> UsedSet::open(BorrowedFd state_dir, BorrowedFd runtime_dir) {
     if (TRY(used.epoch()) != 0) return fail(EBADMSG, "state of used ranges: used has an unknown header");
     TRY(sys::ensure_directory(runtime_dir, "nsresource", 0755));
     UniqueFd own_dir = TRY(sys::open_at(runtime_dir, "nsresource", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    BitFile fresh = TRY_WITHIN("ready ranges", BitFile::open(own_dir.borrow(), "fresh"));
+    BitFile fresh = TRY_WITHIN("ready ranges", open_ready_ranges(own_dir.borrow()));
     UsedSet set(std::move(used), std::move(fresh));
     TRY_WITHIN("ready ranges", set.begin());
     return set;

@@ -39,7 +39,8 @@ public:
     using Judge = std::function<Result<Verdict>(Uid start)>;
 
     /// Makes what is missing: absent files are a first start. `runtime_dir` is what --runtime-dir names; its
-    /// `nsresource` is made (0755). A broken or hostile file is an error, see BitFile::open().
+    /// `nsresource` is made (0755). A broken or hostile `used` is an error, see BitFile::open(); such a `fresh` is
+    /// moved to `fresh.damaged` and made anew, without a ready range in it.
     static Result<UsedSet> open(BorrowedFd state_dir, BorrowedFd runtime_dir);
 
     /// The start of a range that was never handed out: the first of the ready ones, in the given order, that is

@@ -2,6 +2,8 @@
 #include "registry/record_file.h"
 
 #include <fcntl.h>
+#include <unistd.h>
+#include <array>
 
 #include "base/sys.h"
 
@@ -9,9 +11,16 @@ namespace nsr::registry {
 
 namespace {
 
-// Four system calls: look-ups of users are the hot path, and a start reads every record. O_NONBLOCK is for a FIFO.
+// Three system calls for all but very large records: look-ups of users are the hot path, and a start reads every
+// record. O_NONBLOCK is for a FIFO.
 Result<std::string> read_whole(BorrowedFd dir, const std::string& file) {
     UniqueFd fd = TRY(sys::open_at(dir, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+    std::array<char, 4096> start;
+    ssize_t n = ::pread(fd.get(), start.data(), start.size(), 0);
+    int code = errno;
+    if (n < 0 && (code == ESPIPE || code == EISDIR)) return fail(EBADMSG, "{}: not a regular file", file);
+    if (n < 0) return fail_errno(code, fmt::format("read {}", file));
+    if (static_cast<size_t>(n) < start.size()) return std::string(start.data(), static_cast<size_t>(n));
     auto st = TRY(sys::stat_fd(fd.borrow()));
     if (!S_ISREG(st.st_mode)) return fail(EBADMSG, "{}: not a regular file", file);
     auto size = static_cast<uint64_t>(st.st_size);

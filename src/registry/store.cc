@@ -2,6 +2,8 @@
 #include "registry/store.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
 #include "base/sys.h"
 #include "registry/directory.h"
@@ -101,6 +103,17 @@ Result<size_t> Store::count_owned(Uid owner) const {
     });
     if (!visited && visited.error().code() != ENOENT) return std::unexpected(std::move(visited).error());
     return count;
+}
+
+// A directory of a tmpfs has a size of 20 for each of its entries (BOGO_DIRENT_SIZE in the kernel's mm/shmem.c).
+Result<size_t> Store::bound_owned(Uid owner) const {
+    constexpr size_t kEntrySize = 20;
+    struct statfs fs{};
+    if (fstatfs(registry_dir().get(), &fs) < 0 || fs.f_type != TMPFS_MAGIC) return count_owned(owner);
+    auto st = sys::stat_at(registry_dir(), owner_directory(owner));
+    if (!st && st.error().code() == ENOENT) return 0;
+    if (!st) return std::unexpected(std::move(st).error());
+    return static_cast<size_t>(st->st_size) / kEntrySize;
 }
 
 Result<std::vector<NsInode>> Store::inodes() const {

@@ -88,12 +88,12 @@ Status Cgroup::delegate(Uid uid, Gid gid) const {
     // The descriptor may come from a mount namespace where its sender is root, who could have mounted /etc/shadow over
     // cgroup.procs to be made its owner: hence open_within_mount().
     std::vector<UniqueFd> files;
-    std::vector<Item> items;
+    // The directory goes first: whoever finds the rest undone, after a kill, sees by its owner that it was begun.
+    std::vector<Item> items{{fd_.borrow(), TRY(sys::stat_fd(fd_.borrow())), 0755}};
     for (const char* name : kDelegatedFiles) {
         files.push_back(TRY(open_within_mount(fd_.borrow(), name, O_RDONLY | O_NONBLOCK)));
         items.push_back({files.back().borrow(), TRY(sys::stat_fd(files.back().borrow())), 0644});
     }
-    items.push_back({fd_.borrow(), TRY(sys::stat_fd(fd_.borrow())), 0755});
     return give_all(items, uid, gid);
 }
 

@@ -133,6 +133,12 @@ Result<std::optional<Uid>> CgroupTree::owner(CgroupId id) const {
     return std::optional(Uid(st.st_uid));
 }
 
+Result<std::optional<Cgroup>> CgroupTree::find(CgroupId id) const {
+    auto cgroup = TRY(open_cgroup(mount_.borrow(), id));
+    if (!cgroup) return std::optional<Cgroup>();
+    return std::optional(TRY(Cgroup::from_descriptor(std::move(*cgroup))));
+}
+
 Result<CgroupRemoval> CgroupTree::remove(CgroupId id) const {
     // Whoever wrote this into a record: without the check all empty cgroups of the host would go.
     if (id == kTreeRoot || id == TRY(cgroup_id(mount_.borrow()))) return fail(EINVAL, "the root of the cgroup tree");

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "base/types.h"
+#include "resources/cgroup.h"
 
 namespace nsr::resources {
 
@@ -25,6 +26,8 @@ public:
 
     /// Who owns the directory; nothing if there is no such cgroup any more.
     Result<std::optional<Uid>> owner(CgroupId id) const;
+    /// The cgroup, to be delegated; nothing if there is no such one any more.
+    Result<std::optional<Cgroup>> find(CgroupId id) const;
     /// Removes the cgroup and all below it that have no processes, deepest first. A cgroup that is gone already is
     /// kGone. EINVAL for the root of the tree. At most 16384 cgroups are visited by one call.
     Result<CgroupRemoval> remove(CgroupId id) const;

@@ -2,8 +2,10 @@
 #include "service/addition.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "base/log.h"
+#include "resources/cgroup_tree.h"
 
 namespace nsr::service {
 
@@ -16,6 +18,25 @@ Result<std::optional<Registration>> find_same(const Context& context, const Regi
     bool same = found && found->userns == registration.userns && found->name == registration.name;
     if (!same) return std::optional<Registration>();
     return found;
+}
+
+Status forget(Context& context, const Registration& added) {
+    auto lock = TRY(context.store.lock());
+    auto current = TRY(find_same(context, added));
+    if (!current) return {};
+    for (CgroupId id : added.cgroups) std::erase(current->cgroups, id);
+    for (const auto& name : added.network_interfaces) std::erase(current->network_interfaces, name);
+    return context.store.update(lock, *current);
+}
+
+enum class Handover { kNotBegun, kDone };
+
+Result<Handover> finish_handover(const resources::CgroupTree& tree, CgroupId id,
+                                 const registry::TransientRange& range) {
+    auto cgroup = TRY(tree.find(id));
+    if (!cgroup || TRY(cgroup->owner()) != range.start) return Handover::kNotBegun;
+    TRY(cgroup->delegate(range.start, range.start_gid));
+    return Handover::kDone;
 }
 
 }  // namespace
@@ -50,13 +71,20 @@ void Addition::undo() {
     if (!undone) log::error("Cannot undo a failed call: {}", undone.error().what());
 }
 
-Status forget(Context& context, const Registration& added) {
-    auto lock = TRY(context.store.lock());
+Status settle(Context& context, Registration added) {
     auto current = TRY(find_same(context, added));
-    if (!current) return {};
-    for (CgroupId id : added.cgroups) std::erase(current->cgroups, id);
-    for (const auto& name : added.network_interfaces) std::erase(current->network_interfaces, name);
-    return context.store.update(lock, *current);
+    if (current && current->range && !added.cgroups.empty()) {
+        auto tree = TRY(resources::CgroupTree::open());
+        for (CgroupId id : std::vector(added.cgroups)) {
+            // Nothing is begun before it is recorded.
+            if (std::ranges::find(current->cgroups, id) == current->cgroups.end()) continue;
+            auto handover = finish_handover(tree, id, *current->range);
+            if (!handover) log::warning("Cannot finish the delegation of cgroup {}: {}", id, handover.error().what());
+            // One that was handed over in part stays recorded, so that it is removed with its namespace.
+            if (!handover || *handover == Handover::kDone) std::erase(added.cgroups, id);
+        }
+    }
+    return forget(context, added);
 }
 
 }  // namespace nsr::service

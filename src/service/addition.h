@@ -34,7 +34,9 @@ private:
 /// A registration with nothing in its lists.
 registry::Registration without_resources(registry::Registration registration);
 
-/// Takes what `added` lists out of the record, if it is still there.
-Status forget(Context& context, const registry::Registration& added);
+/// After a worker that was killed between record() and done(): takes what `added` lists out of the record, if it is
+/// still there, but for cgroups that had begun to change hands. Who had those before is not known, so they are handed
+/// over to the end, and stay recorded. Links have to be gone by then.
+Status settle(Context& context, registry::Registration added);
 
 }  // namespace nsr::service

@@ -211,6 +211,7 @@ OrFault<Allocation::Recorded> Allocation::record() {
     // The namespace or the name; reserve_ranges() finds out which.
     if (!added && added.error().code() == EEXIST) return Recorded::kSomethingTaken;
     TRY_SYSTEM(std::move(added));
+    note_taken(context_, registration_);
     return Recorded::kDone;
 }
 
@@ -246,6 +247,7 @@ Status Allocation::undo(const namespaces::MapFiles& files) {
     }
     auto lock = TRY(context_.store.lock());
     TRY(context_.store.remove(lock, registration_));
+    note_removed(context_, registration_);
     TRY(context_.store.drop_pending(context_.writer));
     return_unused_ranges();
     return {};

@@ -10,6 +10,7 @@
 #include "namespaces/user_namespace.h"
 #include "policy/level.h"
 #include "ranges/host_ids.h"
+#include "ranges/taken_map.h"
 #include "ranges/used_set.h"
 #include "registry/store.h"
 
@@ -23,6 +24,7 @@ struct Context {
     ranges::HostIds host_ids;
     authority::Authority authority;
     policy::Level level;
+    ranges::TakenMap taken;
     /// At every level but `none` and `refuse`.
     std::optional<ranges::UsedSet> used_set;
     /// The process that half-done calls are recorded under.
@@ -38,6 +40,10 @@ struct Context {
 /// Where a service with this runtime directory looks for other users of ids: the host's files and user databases, and
 /// those announced beside its own socket.
 ranges::HostIds::Config host_ids_config(const std::string& runtime_dir);
+
+/// Keeps Context::taken with the registry: to be called after a registration was added or removed.
+void note_taken(Context& context, const registry::Registration& registration);
+void note_removed(Context& context, const registry::Registration& registration);
 
 /// Registrations of one owner uid (interface.md section 2, common rules).
 inline constexpr size_t kMaxRegistrationsPerUid = 256;

@@ -26,27 +26,26 @@ Result<Taken> RangePicker::look_everywhere(Uid start) {
     return use == ranges::HostIds::Use::kFree ? Taken::kFree : Taken::kTaken;
 }
 
-// Below a namespace with delegated ranges there are few, each of which is worth a look.
-Result<ranges::Bitmap> RangePicker::find_taken() {
-    ranges::Bitmap taken(pool_.count());
-    if (!parent_.is_own()) return taken;
-    for (Uid start : TRY(context_.store.taken_starts()))
-        if (auto index = pool_.index_of(start)) taken.set(*index);
-    return taken;
-}
-
-Result<std::optional<Uid>> RangePicker::pick_recycled() {
-    while (auto index = candidates_.next()) {
-        Uid start = pool_.start_of(*index);
-        if (TRY(look_everywhere(start)) == Taken::kFree) return std::optional(start);
-    }
-    ranges::Bitmap taken = TRY(find_taken());
+Result<std::optional<Uid>> RangePicker::pick_outside(ranges::Bitmap taken) {
     while (auto index = candidates_.first_free(taken)) {
         Uid start = pool_.start_of(*index);
         if (TRY(look_everywhere(start)) == Taken::kFree) return std::optional(start);
         taken.set(*index);
     }
     return std::optional<Uid>();
+}
+
+// First a few places, then what the hint leaves, then what the registry itself leaves, for the hint may be wrong.
+Result<std::optional<Uid>> RangePicker::pick_recycled() {
+    while (auto index = candidates_.next()) {
+        Uid start = pool_.start_of(*index);
+        if (TRY(look_everywhere(start)) == Taken::kFree) return std::optional(start);
+    }
+    // Below a namespace with delegated ranges there are few, each of which is worth a look.
+    if (!parent_.is_own()) return pick_outside(ranges::Bitmap(pool_.count()));
+    if (auto start = TRY(pick_outside(context_.taken.snapshot(pool_)))) return start;
+    context_.taken.rebuild(TRY(context_.store.taken_starts()));
+    return pick_outside(context_.taken.snapshot(pool_));
 }
 
 Result<std::optional<Uid>> RangePicker::pick_fresh() {

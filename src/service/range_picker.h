@@ -27,7 +27,7 @@ public:
 
 private:
     Result<registry::Taken> look_everywhere(Uid start);
-    Result<ranges::Bitmap> find_taken();
+    Result<std::optional<Uid>> pick_outside(ranges::Bitmap taken);
     Result<std::optional<Uid>> pick_recycled();
     Result<std::optional<Uid>> pick_fresh();
 

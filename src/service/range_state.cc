@@ -16,6 +16,12 @@ struct Obstacle {
     std::optional<registry::Registration> holder;
 };
 
+// By the identity, not the inode number alone, which a stranger may have by now. Older records, and older kernels, know
+// no id.
+bool may_be_same(const NsIdentity& a, const NsIdentity& b) {
+    return a.inode == b.inode && (a.id == b.id || a.id.value == 0 || b.id.value == 0);
+}
+
 Result<Obstacle> find_obstacle(const Context& context, const ParentView& parent, Uid start) {
     if (TRY(context.store.range_taken(start)) == Taken::kFree) return Obstacle{Taken::kFree, {}};
     // A record that cannot be read still says that the range is in use.
@@ -26,8 +32,8 @@ Result<Obstacle> find_obstacle(const Context& context, const ParentView& parent,
     if (!delegation || !*delegation) return Obstacle{};
     auto holder = context.store.find_by_inode((*delegation)->userns);
     if (!holder || !*holder) return Obstacle{};
-    // By the identity, not the inode number, which a stranger may have by now.
-    if (!parent.is_own() && (*holder)->userns == parent.userns().identity()) return Obstacle{Taken::kFree, {}};
+    if (!parent.is_own() && may_be_same((*holder)->userns, parent.userns().identity()))
+        return Obstacle{Taken::kFree, {}};
     return Obstacle{Taken::kTaken, std::move(*holder)};
 }
 

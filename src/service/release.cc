@@ -32,6 +32,7 @@ Result<Holder> release_if_dead(Context& context, const Registration& registratio
     release_resources(context, registration);
     auto lock = TRY(context.store.lock());
     TRY(context.store.remove(lock, registration));
+    note_removed(context, registration);
     log::debug("Released {}, user namespace {}", registration.name, registration.userns.inode);
     return Holder::kGone;
 }
@@ -49,8 +50,8 @@ Status repair_addition(Context& context, pid_t writer) {
     auto added = TRY(context.store.read_addition(writer));
     if (!added) return {};
     remove_links(*added);
-    log::notice("Took back a half-done addition to {}", added->name);
-    return forget(context, *added);
+    log::notice("Settling a half-done addition to {}", added->name);
+    return settle(context, std::move(*added));
 }
 
 }  // namespace
@@ -67,6 +68,7 @@ Status repair(Context& context, pid_t writer) {
         } else {
             auto lock = TRY(context.store.lock());
             TRY(context.store.remove(lock, *registration));
+            note_removed(context, *registration);
             log::notice("Took back the half-done registration {}", registration->name);
         }
     }

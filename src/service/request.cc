@@ -92,6 +92,7 @@ OrFault<void> require_owner(const registry::Registration& registration, const va
 }
 
 OrFault<void> require_room(const Context& context, Uid owner) {
+    if (TRY_SYSTEM(context.store.bound_owned(owner)) < kMaxRegistrationsPerUid) return {};
     if (TRY_SYSTEM(context.store.count_owned(owner)) < kMaxRegistrationsPerUid) return {};
     return Refusal(varlink::system_error(EUSERS));
 }

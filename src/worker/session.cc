@@ -39,13 +39,15 @@ Session::Session(const varlink::Server& server, Slot& slot, BorrowedFd manager, 
 Session::End Session::run(const std::function<void()>& after_call) {
     for (;;) {
         auto input = reader_.receive();
+        bool answered = reader_.has_message();
         while (auto raw = reader_.pop()) {
             if (answer(std::move(*raw)) == Verdict::kOver) return End::kClosed;
             after_call();
         }
         if (!input) log::debug("Connection of uid {} ends: {}", peer_.uid, input.error().what());
         if (!input || *input == varlink::Reader::Input::kEnd) return End::kClosed;
-        if (*input != varlink::Reader::Input::kNothing) continue;
+        // After an answer there is usually nothing more yet: poll(2) finds out as well as another look would.
+        if (*input != varlink::Reader::Input::kNothing && !answered) continue;
         if (reader_.has_partial()) {
             if (wait_for_rest() == Verdict::kOver) return End::kClosed;
         } else if (auto end = linger()) {

@@ -32,12 +32,14 @@ Status confine() {
 
 Result<service::Context> open_context(const Arguments& arguments, const pool::Channel& channel) {
     UniqueFd runtime = TRY(sys::open_at(sys::kCwd, arguments.runtime_dir, O_RDONLY | O_DIRECTORY));
+    UniqueFd nsresource = TRY(sys::open_at(runtime.borrow(), "nsresource", O_RDONLY | O_DIRECTORY));
     service::Context context{.store = TRY(registry::Store::open(runtime.borrow())),
                              .prober = TRY(namespaces::Prober::create()),
                              .own = TRY(namespaces::UserNamespace::own()),
                              .host_ids = ranges::HostIds(service::host_ids_config(arguments.runtime_dir)),
                              .authority = {},
                              .level = arguments.level,
+                             .taken = TRY(ranges::TakenMap::open(nsresource.borrow())),
                              .used_set = {},
                              .writer = getpid(),
                              .took_fresh_range = false,

@@ -22,6 +22,13 @@ constexpr uint64_t kJobUsec = 60'000'000;
 }  // namespace
 
 Status Worker::run() {
+    Status ended = work();
+    // The manager stopped while something was on its way to it: that is no failure of this side.
+    if (!ended && ended.error().code() == EPIPE) return {};
+    return ended;
+}
+
+Status Worker::work() {
     Message ready;
     ready.type = MessageType::kReady;
     TRY(channel_.send(ready));
@@ -62,6 +69,7 @@ Status Worker::serve(Message message) {
     BorrowedFd connection = message.fd.borrow();
     UniqueFd owned = std::move(message.fd);
     auto end = Session::End::kClosed;
+    slot_.set_state(pool::WorkerState::kBusy);  // from here on the request may have been read
     {
         Session session(server_, slot_, channel_.fd(), std::move(owned), peer);
         end = session.run([this] { look_after_stock(); });

@@ -17,6 +17,7 @@ public:
     Status run();
 
 private:
+    Status work();
     Status handle(pool::Message message);
     Status serve(pool::Message message);
     Status release(const pool::Message& message);

@@ -67,6 +67,94 @@ TEST(Options, RunNeedsACommandAndASizeThatThereIs) {
         expect_exit({"run", size, "--", "sh"}, kWrongUsage);
 }
 
+RunVerb run_verb(std::vector<const char*> arguments) {
+    arguments.insert(arguments.begin(), "run");
+    arguments.insert(arguments.end(), {"--", "sh"});
+    auto parsed = parse(std::move(arguments));
+    if (!std::holds_alternative<Options>(parsed)) return {};  // without a command, which no good one is
+    return std::get<RunVerb>(std::get<Options>(parsed).verb);
+}
+
+void expect_wrong_run(std::vector<const char*> arguments) {
+    arguments.insert(arguments.begin(), "run");
+    arguments.insert(arguments.end(), {"--", "sh"});
+    expect_exit(std::move(arguments), kWrongUsage);
+}
+
+TEST(RunOptions, NothingMoreThanARangeUnlessAskedFor) {
+    auto verb = run_verb({});
+    EXPECT_EQ(verb.type, RangeType::kManaged);
+    EXPECT_EQ(verb.target, 0U);
+    EXPECT_EQ(verb.delegates, 0U);
+    EXPECT_EQ(verb.foreign, Foreign::kNotMapped);
+    EXPECT_EQ(verb.network.veth, Network::Veth::kNone);
+    EXPECT_EQ(verb.network.tap, Network::Tap::kNone);
+    EXPECT_FALSE(verb.control_group);
+}
+
+TEST(RunOptions, NumbersHaveTheirBounds) {
+    EXPECT_EQ(run_verb({"--delegate=16"}).delegates, 16U);
+    EXPECT_EQ(run_verb({"--delegate", "0"}).delegates, 0U);
+    EXPECT_EQ(run_verb({"--target=4294967294"}).target, 4294967294U);
+    for (const char* wrong : {"--delegate=17", "--delegate=-1", "--delegate=", "--delegate=1x", "--delegate=0x1",
+                              "--target=4294967295", "--target=-1", "--target=4294967296", "--target="})
+        expect_wrong_run({wrong});
+}
+
+TEST(RunOptions, SelfIsOneId) {
+    auto verb = run_verb({"--type=self", "--target=1000"});
+    EXPECT_EQ(verb.type, RangeType::kSelf);
+    EXPECT_EQ(verb.size, 1U);
+    EXPECT_EQ(verb.target, 1000U);
+    EXPECT_EQ(run_verb({"--size=1", "--type=self"}).size, 1U);
+    EXPECT_EQ(run_verb({"--type=managed"}).size, 65536U);
+    expect_wrong_run({"--type=self", "--size=65536"});
+    expect_wrong_run({"--size=65536", "--type=self"});
+    expect_wrong_run({"--type=Self"});
+    expect_wrong_run({"--type="});
+}
+
+TEST(RunOptions, OneLinkOfEachKind) {
+    auto one = run_verb({"--network=tap"});
+    EXPECT_EQ(one.network.veth, Network::Veth::kNone);
+    EXPECT_EQ(one.network.tap, Network::Tap::kOne);
+    auto both = run_verb({"--network=tap", "--map-foreign", "--network", "veth"});
+    EXPECT_EQ(both.network.veth, Network::Veth::kOne);
+    EXPECT_EQ(both.network.tap, Network::Tap::kOne);
+    EXPECT_EQ(both.foreign, Foreign::kMapped);
+    for (const char* wrong : {"--network=", "--network=macvlan", "--network=veth,tap", "--network"})
+        expect_wrong_run({wrong});
+    expect_wrong_run({"--network=veth", "--network=veth"});
+    expect_wrong_run({"--network=veth", "--network=tap", "--network=tap"});
+    expect_wrong_run({"--network=veth", "tap"});
+}
+
+TEST(RunOptions, ACgroupWithAndWithoutAPath) {
+    for (const auto& arguments : {std::vector{"--control-group"}, std::vector{"--control-group", "--size=1"}}) {
+        auto verb = run_verb(arguments);
+        ASSERT_TRUE(verb.control_group);
+        EXPECT_FALSE(verb.control_group->path);
+    }
+    EXPECT_EQ(run_verb({"--control-group=/a b"}).control_group->path, "/a b");
+    expect_wrong_run({"--control-group", "--control-group=/x"});
+}
+
+TEST(RunOptions, NoneMayBeGivenTwice) {
+    for (const char* option : {"--size=1", "--name=x", "--type=self", "--target=0", "--delegate=1"})
+        expect_wrong_run({option, option});
+}
+
+TEST(Options, RegisterNeedsOneSubject) {
+    auto verb = std::get<RegisterVerb>(std::get<Options>(parse({"register", "--name=x", "17"})).verb);
+    EXPECT_EQ(verb.name, "x");
+    EXPECT_EQ(verb.what, "17");
+    EXPECT_FALSE(std::get<RegisterVerb>(std::get<Options>(parse({"register", "/p"})).verb).name);
+    expect_exit({"register"}, kWrongUsage);
+    expect_exit({"register", "1", "2"}, kWrongUsage);
+    expect_exit({"register", "--size=1", "1"}, kWrongUsage);
+    expect_exit({"register", "1", "--", "sh"}, kWrongUsage);
+}
+
 TEST(Options, ShowNeedsOneArgument) {
     auto options = std::get<Options>(parse({"show", "foo"}));
     EXPECT_EQ(std::get<ShowVerb>(options.verb).what, "foo");

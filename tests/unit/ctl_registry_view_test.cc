@@ -110,6 +110,28 @@ TEST_F(RegistryViewTest, AWrongLinkIsAnError) {
     EXPECT_FALSE(*view().find_by_uid(Uid(61200)));
 }
 
+TEST_F(RegistryViewTest, ReadsDelegationsThatAreWhatTheirNamesSay) {
+    write("u589824.delegate", R"({"userns":11,"start":589824,"startGid":589824,"size":65536})");
+    write("u655360.delegate", R"({"userns":12,"start":655360,"size":65536,"ancestorUserns":[11]})");
+    write("u720896.delegate", R"({"userns":12,"start":655360,"size":65536})");  // of another range
+    write("u786432.delegate", "{");
+    auto all = view().delegations();
+    ASSERT_TRUE(all);
+    EXPECT_EQ(all->size(), 2U);
+    auto one = view().delegation_at(Uid(655360));
+    ASSERT_TRUE(one && *one);
+    EXPECT_EQ((*one)->userns, NsInode(12));
+    EXPECT_EQ((*one)->ancestors, std::vector{NsInode(11)});
+    EXPECT_FALSE(*view().delegation_at(Uid(851968)));
+    EXPECT_FALSE(view().delegation_at(Uid(720896)));
+}
+
+TEST_F(RegistryViewTest, FindsByInode) {
+    add_range(11, "foo", 524288, 65536);
+    EXPECT_EQ((*view().find_by_inode(NsInode(11)))->name, "foo");
+    EXPECT_FALSE(*view().find_by_inode(NsInode(12)));
+}
+
 TEST(Describe, TypesAndRanges) {
     registry::Registration r;
     EXPECT_EQ(type_of(r), "registered");

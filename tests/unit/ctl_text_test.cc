@@ -21,6 +21,13 @@ TEST(Table, AlignsColumnsUnderTheirHeaders) {
               "b            1000\n");
 }
 
+TEST(Table, CountsCharactersNotBytes) {
+    Table table({{"NAME", Table::Align::kLeft}, {"X", Table::Align::kLeft}});
+    table.add({"├─ab", "y"});
+    table.add({"abcd", "z"});
+    EXPECT_EQ(table.text(), "NAME  X\n├─ab  y\nabcd  z\n");
+}
+
 TEST(Table, EmptyHasItsHeadersOnly) {
     Table table({{"NAME", Table::Align::kLeft}, {"UID", Table::Align::kRight}});
     EXPECT_EQ(table.text(), "NAME  UID\n");
@@ -75,12 +82,24 @@ TEST(Explain, NamesTheRemedy) {
     EXPECT_NE(meaning("io.systemd.System", {{"errno", EIO}}).find("Input/output error"), std::string::npos);
 }
 
-TEST(Explain, EveryErrorOfTheInterfaceThatRunCanGetHasASentence) {
-    for (const char* name : {"UserNamespaceInterfaceNotSupported", "NameExists", "UserNamespaceExists",
-                             "DynamicRangeUnavailable", "NoDynamicRange"}) {
+TEST(Explain, EveryErrorOfTheInterfaceHasASentence) {
+    for (const char* name :
+         {"UserNamespaceInterfaceNotSupported", "NameExists", "UserNamespaceExists", "DynamicRangeUnavailable",
+          "NoDynamicRange", "UserNamespaceNotRegistered", "UserNamespaceWithoutUserRange", "TooManyControlGroups",
+          "ControlGroupAlreadyAdded", "TooManyNetworkInterfaces", "TooManyDelegations"}) {
         auto error = std::string("io.systemd.NamespaceResource.") + name;
         EXPECT_EQ(meaning(error).find(error), std::string::npos);
     }
+}
+
+TEST(Explain, EveryParameterThatTheUserChoseHasASentence) {
+    for (const char* name : {"name", "target", "delegateContainerRanges", "mapForeign", "userNamespaceFileDescriptor",
+                             "controlGroupFileDescriptor"}) {
+        auto text = meaning("org.varlink.service.InvalidParameter", {{"parameter", name}});
+        EXPECT_EQ(text.find("did not accept"), std::string::npos) << text;
+    }
+    EXPECT_NE(meaning("io.systemd.System", {{"errno", ESRCH}}).find("one to one"), std::string::npos);
+    EXPECT_NE(meaning("io.systemd.System", {{"errno", EEXIST}}).find("there already"), std::string::npos);
 }
 
 TEST(Explain, StandsOddAnswers) {

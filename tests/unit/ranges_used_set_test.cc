@@ -279,6 +279,33 @@ TEST_F(UsedSetTest, HostileStateFilesAreRefusedAndKept) {
     EXPECT_EQ(open_error(), EPERM);
 }
 
+TEST_F(UsedSetTest, ADamagedListOfReadyRangesIsSetAsideAndNothingIsHandedOutTwice) {
+    std::set<Uid> taken;
+    auto damage = [&](auto make) {
+        {
+            UsedSet set = open();
+            ASSERT_TRUE(set.refill(kContainerPool, accept_all));
+            taken.insert(take(set, kContainerPool));
+        }
+        std::filesystem::remove_all(path("run/nsresource/fresh"));
+        std::filesystem::remove_all(path("run/nsresource/fresh.damaged"));
+        make(path("run/nsresource/fresh"));
+        size_t before = taken.size();
+        UsedSet set = open();
+        EXPECT_TRUE(std::filesystem::exists(std::filesystem::symlink_status(path("run/nsresource/fresh.damaged"))));
+        for (int i = 0; i < 200; ++i) {
+            ASSERT_TRUE(set.refill(kContainerPool, accept_all));
+            taken.insert(take(set, kContainerPool));
+        }
+        EXPECT_EQ(taken.size(), before + 200);
+    };
+    damage([&](const std::string&) { write("run/nsresource/fresh", "too short"); });
+    damage([&](const std::string&) { write("run/nsresource/fresh", std::string(4141, '\xff')); });
+    damage([](const std::string& name) { std::filesystem::create_directory(name); });
+    damage([](const std::string& name) { std::filesystem::create_symlink("/dev/null", name); });
+    damage([](const std::string& name) { ASSERT_EQ(mkfifo(name.c_str(), 0600), 0); });
+}
+
 TEST_F(UsedSetTest, ALeftoverOfADeadMakerDoesNotMatter) {
     write("state/used.new", "half");
     UsedSet set = open();

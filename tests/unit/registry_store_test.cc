@@ -273,5 +273,22 @@ TEST_F(StoreTest, LetsOneOfTwoProcessesHaveAName) {
     }
 }
 
+// What is known of the kernel's tmpfs must hold on the kernel at hand.
+TEST(StoreOnTmpfs, BoundsRegistrationsOfAnOwner) {
+    std::string path = "/dev/shm/nsr-registry-XXXXXX";
+    ASSERT_TRUE(::mkdtemp(path.data()));
+    UniqueFd base(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    Store store = std::move(Store::open(base.borrow()).value());
+    EXPECT_EQ(store.bound_owned(Uid(1000)).value(), 0u);
+    for (uint32_t i = 0; i < 300; ++i) {
+        ASSERT_TRUE(store.add(store.lock().value(), plain(100 + i, fmt::format("n{}", i)), 7));
+        ASSERT_TRUE(store.commit(7));
+        ASSERT_GE(store.bound_owned(Uid(1000)).value(), i + 1);
+        ASSERT_LE(store.bound_owned(Uid(1000)).value(), i + 3);
+    }
+    EXPECT_EQ(store.count_owned(Uid(1000)).value(), 300u);
+    std::filesystem::remove_all(path);
+}
+
 }  // namespace
 }  // namespace nsr::registry

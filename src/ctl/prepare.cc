@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "ctl/prepare.h"
+
+#include <unistd.h>
+#include <array>
+
+#include "ctl/default_name.h"
+#include "ctl/enter.h"
+#include "ctl/service.h"
+#include "ctl/signal_hold.h"
+#include "registry/names.h"
+
+namespace nsr::ctl {
+
+namespace {
+
+constexpr const char* kUserNamespace = "userNamespaceFileDescriptor";
+
+/// The calls of one run, on one connection. The user namespace goes along with each of them, as descriptor 0.
+struct Calls {
+    varlink::Client client;
+    BorrowedFd stop;
+    std::array<UniqueFd, 2> fds;
+
+    Result<varlink::CallResult> call(std::string_view method, varlink::json::object parameters) {
+        parameters[kUserNamespace] = 0;
+        return ctl::call(client, stop, method, std::move(parameters), {fds.data(), fds[1] ? 2UL : 1UL});
+    }
+};
+
+varlink::json::object allocate_parameters(const RunVerb& verb, Uid caller) {
+    varlink::json::object parameters;
+    if (verb.name) {
+        parameters["name"] = *verb.name;
+    } else {
+        parameters["name"] = default_name(verb.command[0], caller, ::getpid());
+        parameters["mangleName"] = true;
+    }
+    parameters["size"] = verb.size;
+    const bool is_self = verb.type == RangeType::kSelf;
+    // Without a target the service maps the caller's ids to themselves.
+    if (!is_self || verb.target == 0) parameters["target"] = verb.target;
+    if (is_self) parameters["type"] = "self";
+    if (verb.delegates > 0) parameters["delegateContainerRanges"] = verb.delegates;
+    if (verb.foreign == Foreign::kMapped) parameters["mapForeign"] = true;
+    return parameters;
+}
+
+/// Gives the final name.
+Result<std::string> allocate(Calls& calls, const RunVerb& verb, Uid caller) {
+    auto answer = TRY_WITHIN("cannot get a range", calls.call("AllocateUserRange", allocate_parameters(verb, caller)));
+    std::string name = TRY(string_in(answer, "name"));
+    // It becomes the name of a directory.
+    if (!registry::is_valid_name(name)) return fail(EPROTO, "the service gave a name that is none");
+    return name;
+}
+
+Result<OwnCgroup> give_cgroup(Calls& calls, const ControlGroup& wanted, const std::string& name) {
+    OwnCgroup cgroup = TRY(OwnCgroup::enter(wanted, "ns-" + name));
+    calls.fds[1] = TRY(cgroup.open_again());
+    TRY_WITHIN("cannot hand over the cgroup",
+               calls.call("AddControlGroupToUserNamespace", {{"controlGroupFileDescriptor", 1}}));
+    calls.fds[1].reset();
+    return cgroup;
+}
+
+Status give_veth(Calls& calls) {
+    calls.fds[1] = TRY(enter_new_network_namespace());
+    TRY_WITHIN("cannot get a network interface",
+               calls.call("AddNetworkToUserNamespace", {{"networkNamespaceFileDescriptor", 1}, {"mode", "veth"}}));
+    calls.fds[1].reset();
+    return {};
+}
+
+Result<Tap> give_tap(Calls& calls) {
+    auto answer = TRY_WITHIN("cannot get a tap interface", calls.call("AddNetworkToUserNamespace", {{"mode", "tap"}}));
+    if (answer.fds.size() != 1) return fail(EPROTO, "the service gave no tap interface");
+    return Tap{std::move(answer.fds[0]), TRY(string_in(answer, "hostInterfaceName"))};
+}
+
+}  // namespace
+
+Result<Prepared> prepare(const Setting& setting, const RunVerb& verb, Uid caller) {
+    // The kernel notes who we are at connect(2), and the service believes the kernel: connected any later, we would be
+    // the overflow uid of a namespace without maps.
+    varlink::Client client = TRY(connect(setting));
+    UniqueFd user_namespace = TRY(enter_new_user_namespace());
+    // Older than what is to be undone, so that it ends later.
+    SignalHold hold = TRY(SignalHold::create());
+    Calls calls{std::move(client), hold.fd(), {std::move(user_namespace), UniqueFd()}};
+    Prepared prepared;
+    const std::string name = TRY(allocate(calls, verb, caller));
+    if (verb.control_group) prepared.cgroup.emplace(TRY(give_cgroup(calls, *verb.control_group, name)));
+    if (verb.network.veth == Network::Veth::kOne) TRY(give_veth(calls));
+    if (verb.network.tap == Network::Tap::kOne) prepared.tap = TRY(give_tap(calls));
+    if (prepared.cgroup) prepared.cgroup->keep();
+    return prepared;
+}
+
+}  // namespace nsr::ctl
