@@ -52,10 +52,11 @@ calm_down
 bring_along "$source"
 bring_along "$build"
 DESTDIR=$root cmake --install "$build" >/dev/null
+systemctl --root="$root" --quiet enable nsresourced.service
 ip link set lo up
 mkdir "$root/outside"
 cd "$root"
 pivot_root . outside
 umount -l /outside
 exec env -i container=other PATH=/usr/sbin:/usr/bin /lib/systemd/systemd --system --unit=basic.target \
-    --log-target=console --show-status=no
+    --log-target=journal --show-status=no

@@ -11,6 +11,7 @@ SOURCE = os.path.dirname(os.path.dirname(harness.HERE))
 SOCKET = '/run/systemd/io.systemd.NamespaceResource'
 LINKS = ('/run/systemd/userdb/io.systemd.NamespaceResource', '/run/varlink/registry/io.systemd.NamespaceResource')
 UNITS = ('nsresourced.socket', 'nsresourced.service')
+OTHERS = ('systemd-nsresourced.socket', 'systemd-nsresourced.service')
 NEEDED = ('unshare', 'nsenter', 'pivot_root', 'cmake', 'ip', '/lib/systemd/systemd')
 # Not in a namespace of control groups, where the root of the tree is out of reach.
 ELSEWHERE = ('beyond_cgroup_root_is_refused',)
@@ -120,6 +121,14 @@ class Systemd(unittest.TestCase):
     def test_units_are_good(self):
         self.assertEqual(self.run_inside('systemd-analyze', 'verify', '--man=no', *UNITS), '')
 
+    def test_boot(self):
+        """The units were enabled when the machine was started."""
+        said = self.run_inside('journalctl', '--no-pager', '--boot', '_PID=1').split('Reached target basic.target')
+        self.assertEqual(len(said), 2, said)
+        self.assertIn('Listening on ' + UNITS[0], said[0])
+        for complaint in ('ordering cycle', UNITS[0] + ':', UNITS[1] + ':'):
+            self.assertNotIn(complaint, said[0])
+
     def test_first_client_starts_the_service(self):
         self.assertEqual([self.state(unit) for unit in UNITS], ['active', 'inactive'])
         self.assertEqual(self.run_inside('stat', '-c', '%a', SOCKET), '666')
@@ -152,30 +161,54 @@ class Systemd(unittest.TestCase):
         wait_until(is_another, 'another manager')
 
     def test_stands_in_for_the_other_service(self):
-        self.run_inside('systemctl', 'start', 'systemd-nsresourced.socket', 'systemd-nsresourced.service')
-        self.assertEqual([self.state(unit) for unit in UNITS], ['active', 'active'])
+        self.run_inside('systemctl', 'stop', *UNITS)
+        self.run_inside('systemctl', 'disable', '--quiet', *UNITS)
+        with self.other_service():
+            self.run_inside('systemctl', 'enable', '--quiet', UNITS[1])
+            self.run_inside('systemctl', 'start', *OTHERS)
+            self.assertEqual([self.state(unit) for unit in UNITS], ['active', 'active'])
+            self.run_inside('systemctl', 'stop', *UNITS)
 
     def test_gives_way_to_the_other_service(self):
         """Where both are installed and ours is not enabled, one ends when the other starts."""
         self.run_inside('systemctl', 'stop', *UNITS)
         self.run_inside('systemctl', 'disable', '--quiet', *UNITS)
-        directory = '/run/systemd/system/'
-        other = {'socket': '[Socket]\nListenStream=%s\n' % SOCKET,
-                 'service': '[Service]\nExecStart=sleep infinity\nRequires=systemd-nsresourced.socket\n'}
-        for kind, text in other.items():
-            self.run_inside('sh', '-c', 'mkdir -p %s && printf "%%s" "$1" >%ssystemd-nsresourced.%s' %
-                            (directory, directory, kind), 'sh', text)
-        try:
-            self.run_inside('systemctl', 'daemon-reload')
+        with self.other_service():
             self.run_inside('systemctl', 'start', *UNITS)
-            self.run_inside('systemctl', 'start', 'systemd-nsresourced.socket')
+            self.run_inside('systemctl', 'start', OTHERS[0])
             self.assertEqual([self.state(unit) for unit in UNITS], ['inactive', 'inactive'])
             self.run_inside('systemctl', 'start', *UNITS)
-            self.assertEqual(self.state('systemd-nsresourced.socket'), 'inactive')
+            self.assertEqual(self.state(OTHERS[0]), 'inactive')
+            self.run_inside('systemctl', 'stop', *UNITS)
+
+    @contextlib.contextmanager
+    def other_service(self):
+        """Units as that one has them are installed, too."""
+        texts = ('[Socket]\nListenStream=%s\n' % SOCKET,
+                 '[Unit]\nRequires=%s\n[Service]\nExecStart=sleep infinity\n' % OTHERS[0])
+        paths = ['/usr/lib/systemd/system/' + name for name in OTHERS]
+        for path, text in zip(paths, texts):
+            self.run_inside('sh', '-c', 'printf "%s" "$1" >' + path, 'sh', text)
+        self.run_inside('systemctl', 'daemon-reload')
+        try:
+            yield
         finally:
-            self.machine.run('systemctl', 'stop', 'systemd-nsresourced.socket', 'systemd-nsresourced.service')
-            self.machine.run('sh', '-c', 'rm -f %ssystemd-nsresourced.*' % directory)
+            self.machine.run('systemctl', 'stop', *OTHERS)
+            self.run_inside('rm', *paths)
             self.run_inside('systemctl', 'daemon-reload')
+
+    @unittest.skipUnless(os.path.exists('/usr/lib/polkit-1/polkitd'), 'no polkitd')
+    def test_polkit_is_asked(self):
+        rule = ('polkit.addRule(function(action, subject) { if (action.id.indexOf("io.systemd.namespace-resource.") == 0'
+                ' && subject.user == "games") return polkit.Result.NO; });')
+        path = '/etc/polkit-1/rules.d/10-nsresourced-test.rules'
+        self.run_inside('sh', '-c', 'printf "%s" "$1" >' + path + ' && chmod -R a+rX /etc/polkit-1', 'sh', rule)
+        self.run_inside('systemctl', 'restart', 'polkit.service')
+
+        def run_as(user):
+            return self.machine.run('setpriv', '--reuid', user, '--clear-groups', 'nsresourcectl', 'run', '--', 'true')
+        self.assertEqual((run_as('daemon').returncode, run_as('games').returncode), (0, 1))
+        self.assertEqual(self.state('polkit.service'), 'active')
 
     def test_conformance(self):
         suite = os.path.join(SOURCE, 'tests/conformance/run.py')
