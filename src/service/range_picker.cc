@@ -4,13 +4,15 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "service/range_state.h"
+#include "service/spent_ranges.h"
 
 namespace nsr::service {
 
 using registry::Taken;
 
-RangePicker::RangePicker(Context& context, const ParentView& parent, const ranges::Pool& pool, std::string_view name)
-    : context_(context), parent_(parent), pool_(pool), candidates_(pool, parent.one_to_one(), name) {}
+RangePicker::RangePicker(Context& context, const ParentView& parent, const ranges::Pool& pool, std::string_view name,
+                         Uid caller)
+    : context_(context), parent_(parent), pool_(pool), candidates_(pool, parent.one_to_one(), name), caller_(caller) {}
 
 Result<Taken> RangePicker::look_everywhere(Uid start) {
     if (given_.contains(start)) return Taken::kTaken;
@@ -49,11 +51,20 @@ Result<std::optional<Uid>> RangePicker::pick_recycled() {
 }
 
 Result<std::optional<Uid>> RangePicker::pick_fresh() {
+    if (TRY(allowance(context_, pool_, caller_)) == Allowance::kSpent) {
+        log::warning("Uid {} has used up its share of ranges of size {} in this boot", caller_, pool_.size);
+        return std::optional<Uid>();
+    }
     context_.took_fresh_range = true;
-    return context_.used_set->take(candidates_, [this](Uid start) -> Result<ranges::UsedSet::Verdict> {
+    auto judge = [this](Uid start) -> Result<ranges::UsedSet::Verdict> {
         return TRY(look_everywhere(start)) == Taken::kFree ? ranges::UsedSet::Verdict::kAcceptable
                                                            : ranges::UsedSet::Verdict::kTaken;
-    });
+    };
+    auto start = TRY(context_.used_set->take(candidates_, judge));
+    if (!start)
+        log::warning("All ranges of size {} were handed out: free some with 'nsresourcectl reclaim'", pool_.size);
+    if (start) TRY(note_spent(context_, pool_, caller_));
+    return start;
 }
 
 OrFault<Uid> RangePicker::pick() {
@@ -62,12 +73,7 @@ OrFault<Uid> RangePicker::pick() {
     bool fresh = context_.level == policy::Level::kQuarantine && parent_.is_own();
     auto start = fresh ? TRY_SYSTEM(pick_fresh()) : TRY_SYSTEM(pick_recycled());
     if (name_is_known_) return refuse("NameExists");
-    if (!start) {
-        if (fresh)
-            log::warning("No range of size {} was never handed out: free some with 'nsresourcectl reclaim'",
-                         pool_.size);
-        return refuse("NoDynamicRange");
-    }
+    if (!start) return refuse("NoDynamicRange");
     given_.insert(*start);
     return *start;
 }
