@@ -3,13 +3,13 @@
 
 #include <malloc.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/sys.h"
 #include "manager/listening_socket.h"
 #include "manager/manager.h"
+#include "manager/notify.h"
 #include "manager/passed_descriptors.h"
 #include "manager/spawn.h"
 #include "manager/startup.h"
@@ -18,9 +18,10 @@ namespace nsr::manager {
 
 namespace {
 
-void notify(const std::string& text) {
-    int result = sd_notify(0, text.c_str());
-    if (result < 0) log::warning("Cannot tell the service manager: {}", errno_name(-result));
+constexpr uint64_t kNotifyUsec = 10'000'000;
+
+void tell_service_manager(const std::string& text) {
+    if (auto told = notify(text, kNotifyUsec); !told) log::warning("{}", told.error().what());
 }
 
 policy::Choice choose_level(const Options& options) {
@@ -57,9 +58,10 @@ Result<int> run_instance(const Options& options) {
     TRY(loop.feed_watchdog());
     TRY(write_status(premises, choice, context));
     malloc_trim(0);  // recovery may have needed much, once
-    notify(fmt::format("READY=1\nSTATUS=Enforcement: {} ({})", policy::level_to_string(choice.level), choice.reason));
+    tell_service_manager(
+        fmt::format("READY=1\nSTATUS=Enforcement: {} ({})", policy::level_to_string(choice.level), choice.reason));
     int exit_status = TRY(loop.run());
-    notify("STOPPING=1");
+    tell_service_manager("STOPPING=1");
     manager.stop();
     remove_status(premises);
     if (choice.level == policy::Level::kQuarantine) TRY(context.used_set->give_back());

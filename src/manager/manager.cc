@@ -75,6 +75,7 @@ void Manager::tick() {
     pool_.kill_late();
     pool_.retire_idle();
     close_slow_ones();
+    pins_.flush();
     listening_source_.enable();
     tick_timer_.fire_after(kTickUsec);
 }

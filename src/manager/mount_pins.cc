@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "manager/mount_pins.h"
 
-#include <systemd/sd-daemon.h>
+#include <fcntl.h>
 #include <algorithm>
 #include <optional>
 #include <unordered_set>
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "manager/notify.h"
 #include "resources/mount.h"
 
 namespace nsr::manager {
@@ -16,6 +17,8 @@ namespace {
 
 constexpr size_t kMaxPinsPerNamespace = 64;
 constexpr size_t kMaxPins = 4096;
+/// That wait for the service manager to listen.
+constexpr size_t kMaxNotes = 2 * kMaxPins;
 
 bool is_same_directory(const UniqueFd& a, const UniqueFd& b) {
     auto one = sys::stat_fd(a.borrow()), other = sys::stat_fd(b.borrow());
@@ -30,23 +33,37 @@ std::optional<UniqueFd> make_pin(UniqueFd stored) {
     return pin ? std::move(*pin) : std::nullopt;
 }
 
-void drop_from_store(NsInode userns) {
-    std::string text = fmt::format("FDSTOREREMOVE=1\nFDNAME={}{}", MountPins::kStorePrefix, userns);
-    int result = sd_notify(0, text.c_str());
-    if (result < 0) log::warning("Cannot tell the service manager: {}", errno_name(-result));
+}  // namespace
+
+void MountPins::store(NsInode userns, BorrowedFd mount) {
+    UniqueFd copy(fcntl(mount.get(), F_DUPFD_CLOEXEC, 0));
+    if (!copy) return log::warning("Mount of user namespace {} is not stored: {}", userns, errno_name(errno));
+    notes_.push_back({fmt::format("FDSTORE=1\nFDNAME={}{}", kStorePrefix, userns), std::move(copy)});
+    flush();
 }
 
-}  // namespace
+void MountPins::drop_from_store(NsInode userns) {
+    notes_.push_back({fmt::format("FDSTOREREMOVE=1\nFDNAME={}{}", kStorePrefix, userns), UniqueFd()});
+    flush();
+}
+
+// In their order: a mount that is stored after its name was dropped would stay for ever.
+void MountPins::flush() {
+    for (; !notes_.empty(); notes_.pop_front()) {
+        const Note& note = notes_.front();
+        Status sent = note.fd ? notify_with_fd(note.text, note.fd.borrow()) : notify(note.text, 0);
+        if (sent) continue;
+        if (sent.error().code() == EAGAIN && notes_.size() <= kMaxNotes) return;
+        log::warning("Cannot tell the service manager of a mount: {}", sent.error().what());
+    }
+}
 
 void MountPins::keep(NsInode userns, UniqueFd mount) {
     auto& pins = pins_[userns];
     if (std::ranges::any_of(pins, [&](const UniqueFd& pin) { return is_same_directory(pin, mount); })) return;
     if (pins.size() >= kMaxPinsPerNamespace || count_ >= kMaxPins)
         return log::warning("User namespace {} has too many mounts: one more is not kept", userns);
-    std::string text = fmt::format("FDSTORE=1\nFDNAME={}{}", kStorePrefix, userns);
-    int fd = mount.get();
-    int result = sd_pid_notify_with_fds(0, 0, text.c_str(), &fd, 1);
-    if (result < 0) log::debug("The service manager does not store a mount: {}", errno_name(-result));
+    store(userns, mount.borrow());
     pins.push_back(std::move(mount));
     ++count_;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <deque>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -25,8 +27,19 @@ public:
     void take_back(std::vector<std::pair<NsInode, UniqueFd>> stored, const std::vector<NsIdentity>& living);
     /// Lets all go of a namespace that is no longer registered.
     void drop(NsInode userns);
+    /// Tells the service manager what it had no time for so far.
+    void flush();
 
 private:
+    struct Note {
+        std::string text;
+        UniqueFd fd;
+    };
+
+    void store(NsInode userns, BorrowedFd mount);
+    void drop_from_store(NsInode userns);
+
+    std::deque<Note> notes_;
     std::unordered_map<NsInode, std::vector<UniqueFd>> pins_;
     size_t count_ = 0;
 };
