@@ -7,7 +7,6 @@
 #include <unistd.h>
 #include <cstring>
 
-#include "base/log.h"
 #include "base/sys.h"
 #include "resources/cgroup_mount.h"
 
@@ -24,6 +23,8 @@ std::string_view hint(int code) {
         case EPERM:
             return "; both it and the one you are in must be your own: start from a cgroup that was delegated to you, "
                    "for example by \"systemd-run --user --scope -p Delegate=yes\"";
+        case EEXIST:
+            return "; a namespace of that name has it, or left it behind with processes";
         case EROFS:
             return "; the cgroup file system is mounted read-only here";
         case EBUSY:
@@ -76,13 +77,13 @@ std::optional<std::string> cgroup2_path(std::string_view proc_text) {
 
 Result<OwnCgroup> OwnCgroup::enter(const ControlGroup& wanted, const std::string& name) {
     UniqueFd home = TRY_WITHIN("cannot find the own cgroup", open_home());
-    OwnCgroup cgroup(std::move(home), UniqueFd(), "");
+    OwnCgroup cgroup(std::move(home));
     if (wanted.path) {
         cgroup.directory_ = TRY(open_wanted(*wanted.path));
     } else {
-        if (Status made = sys::mkdir_at(cgroup.home_.borrow(), name, 0755); !made)
-            return explain_failure(made.error(), fmt::format("make the cgroup {} below the own one", name));
-        cgroup.made_ = name;
+        auto keeper = CgroupKeeper::start(cgroup.home_.borrow(), name);
+        if (!keeper) return explain_failure(keeper.error(), fmt::format("make the cgroup {} below the own one", name));
+        cgroup.keeper_.emplace(*std::move(keeper));
         cgroup.directory_ = TRY(sys::open_at(cgroup.home_.borrow(), name, O_RDONLY | O_DIRECTORY));
     }
     if (Status moved = move_into(cgroup.directory_.borrow()); !moved)
@@ -91,11 +92,13 @@ Result<OwnCgroup> OwnCgroup::enter(const ControlGroup& wanted, const std::string
 }
 
 OwnCgroup::~OwnCgroup() {
-    if (!home_ || made_.empty()) return;
-    // Where this fails the process never left, or the cgroup cannot be removed either, which is said then.
-    (void)move_into(home_.borrow());
-    if (Status removed = sys::unlink_at(home_.borrow(), made_, AT_REMOVEDIR); !removed)
-        log::warning("the cgroup {} could not be removed: {}", made_, removed.error().what());
+    // Where this fails the process never left, or the keeper will say that it cannot remove the cgroup.
+    if (keeper_) (void)move_into(home_.borrow());
+}
+
+void OwnCgroup::keep() {
+    if (keeper_) keeper_->dismiss();
+    keeper_.reset();
 }
 
 Result<UniqueFd> OwnCgroup::open_again() const {

@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "ctl/cgroup_keeper.h"
 #include "ctl/options.h"
 
 namespace nsr::ctl {
@@ -20,7 +21,7 @@ std::optional<std::string> cgroup2_path(std::string_view proc_text);
 class OwnCgroup {
 public:
     /// Makes the cgroup `name` below the process's own one, or takes the one that is asked for, and moves in. Called as
-    /// the user who is to own it. Errors name what a user may do about them.
+    /// the user who is to own it, before that has lost any right. Errors name what a user may do about them.
     static Result<OwnCgroup> enter(const ControlGroup& wanted, const std::string& name);
     OwnCgroup(OwnCgroup&& other) noexcept = default;
     OwnCgroup& operator=(OwnCgroup&&) = delete;
@@ -29,20 +30,19 @@ public:
     /// One more descriptor of the directory, to be sent away.
     Result<UniqueFd> open_again() const;
     /// From now on it is the service that removes the cgroup, with the namespace.
-    void keep() { home_.reset(); }
+    void keep();
     /// Moves on to a cgroup below: one that has processes of its own cannot give its controllers to others (cgroups(7),
     /// "no internal processes"). Called as the one who has got the cgroup.
     Status enter_leaf() const;
 
 private:
-    OwnCgroup(UniqueFd home, UniqueFd directory, std::string made)
-        : home_(std::move(home)), directory_(std::move(directory)), made_(std::move(made)) {}
+    explicit OwnCgroup(UniqueFd home) : home_(std::move(home)) {}
 
-    /// Where the process was before, until keep().
+    /// Where the process was before.
     UniqueFd home_;
     UniqueFd directory_;
-    /// The name below home_, if it was made here.
-    std::string made_;
+    /// Only where the cgroup was made here, and until keep().
+    std::optional<CgroupKeeper> keeper_;
 };
 
 }  // namespace nsr::ctl

@@ -7,7 +7,6 @@
 #include "ctl/default_name.h"
 #include "ctl/enter.h"
 #include "ctl/service.h"
-#include "ctl/signal_hold.h"
 #include "registry/names.h"
 
 namespace nsr::ctl {
@@ -19,23 +18,22 @@ constexpr const char* kUserNamespace = "userNamespaceFileDescriptor";
 /// The calls of one run, on one connection. The user namespace goes along with each of them, as descriptor 0.
 struct Calls {
     varlink::Client client;
-    BorrowedFd stop;
     std::array<UniqueFd, 2> fds;
 
     Result<varlink::CallResult> call(std::string_view method, varlink::json::object parameters) {
         parameters[kUserNamespace] = 0;
-        return ctl::call(client, stop, method, std::move(parameters), {fds.data(), fds[1] ? 2UL : 1UL});
+        return ctl::call(client, method, std::move(parameters), {fds.data(), fds[1] ? 2UL : 1UL});
     }
 };
 
+std::string name_of(const RunVerb& verb, Uid caller) {
+    return verb.name.value_or(default_name(verb.command[0], caller, ::getpid()));
+}
+
 varlink::json::object allocate_parameters(const RunVerb& verb, Uid caller) {
     varlink::json::object parameters;
-    if (verb.name) {
-        parameters["name"] = *verb.name;
-    } else {
-        parameters["name"] = default_name(verb.command[0], caller, ::getpid());
-        parameters["mangleName"] = true;
-    }
+    parameters["name"] = name_of(verb, caller);
+    if (!verb.name) parameters["mangleName"] = true;
     parameters["size"] = verb.size;
     const bool is_self = verb.type == RangeType::kSelf;
     // Without a target the service maps the caller's ids to themselves.
@@ -46,22 +44,24 @@ varlink::json::object allocate_parameters(const RunVerb& verb, Uid caller) {
     return parameters;
 }
 
-/// Gives the final name.
-Result<std::string> allocate(Calls& calls, const RunVerb& verb, Uid caller) {
-    auto answer = TRY_WITHIN("cannot get a range", calls.call("AllocateUserRange", allocate_parameters(verb, caller)));
-    std::string name = TRY(string_in(answer, "name"));
-    // It becomes the name of a directory.
-    if (!registry::is_valid_name(name)) return fail(EPROTO, "the service gave a name that is none");
-    return name;
+/// Before anything is asked of the service: root loses the right to make cgroups along with its user namespace.
+Result<OwnCgroup> enter_cgroup(const ControlGroup& wanted, const RunVerb& verb, Uid caller) {
+    // A name that the service would refuse must not become one of a directory either.
+    auto name = registry::final_name(name_of(verb, caller), caller, registry::Mangle::kNo, 0);
+    if (!name)
+        return fail(
+            EINVAL, "cannot name the cgroup: {}",
+            explain(
+                {.error = "org.varlink.service.InvalidParameter", .parameters = {{"parameter", "name"}}, .fds = {}}));
+    return OwnCgroup::enter(wanted, "ns-" + *name);
 }
 
-Result<OwnCgroup> give_cgroup(Calls& calls, const ControlGroup& wanted, const std::string& name) {
-    OwnCgroup cgroup = TRY(OwnCgroup::enter(wanted, "ns-" + name));
+Status give_cgroup(Calls& calls, const OwnCgroup& cgroup) {
     calls.fds[1] = TRY(cgroup.open_again());
     TRY_WITHIN("cannot hand over the cgroup",
                calls.call("AddControlGroupToUserNamespace", {{"controlGroupFileDescriptor", 1}}));
     calls.fds[1].reset();
-    return cgroup;
+    return {};
 }
 
 Status give_veth(Calls& calls) {
@@ -84,13 +84,12 @@ Result<Prepared> prepare(const Setting& setting, const RunVerb& verb, Uid caller
     // The kernel notes who we are at connect(2), and the service believes the kernel: connected any later, we would be
     // the overflow uid of a namespace without maps.
     varlink::Client client = TRY(connect(setting));
-    UniqueFd user_namespace = TRY(enter_new_user_namespace());
-    // Older than what is to be undone, so that it ends later.
-    SignalHold hold = TRY(SignalHold::create());
-    Calls calls{std::move(client), hold.fd(), {std::move(user_namespace), UniqueFd()}};
     Prepared prepared;
-    const std::string name = TRY(allocate(calls, verb, caller));
-    if (verb.control_group) prepared.cgroup.emplace(TRY(give_cgroup(calls, *verb.control_group, name)));
+    if (verb.control_group) prepared.cgroup.emplace(TRY(enter_cgroup(*verb.control_group, verb, caller)));
+    UniqueFd user_namespace = TRY(enter_new_user_namespace());
+    Calls calls{std::move(client), {std::move(user_namespace), UniqueFd()}};
+    TRY_WITHIN("cannot get a range", calls.call("AllocateUserRange", allocate_parameters(verb, caller)));
+    if (prepared.cgroup) TRY(give_cgroup(calls, *prepared.cgroup));
     if (verb.network.veth == Network::Veth::kOne) TRY(give_veth(calls));
     if (verb.network.tap == Network::Tap::kOne) prepared.tap = TRY(give_tap(calls));
     if (prepared.cgroup) prepared.cgroup->keep();

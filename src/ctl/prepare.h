@@ -26,7 +26,6 @@ struct Prepared {
 
 /// Moves this process into a new user namespace, and has the service give it all that is asked for. The process is
 /// still `caller` when this ends: polkit asks who it is. Nothing remains of a failure once the process has ended.
-/// A signal in the meantime ends the process after what was made has been removed.
 Result<Prepared> prepare(const Setting& setting, const RunVerb& verb, Uid caller);
 
 }  // namespace nsr::ctl

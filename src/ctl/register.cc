@@ -77,8 +77,8 @@ Result<int> register_namespace(const Setting& setting, const RegisterVerb& verb)
         parameters["name"] = default_name(subject.word, Uid(::geteuid()), subject.process);
         parameters["mangleName"] = true;
     }
-    auto answer = TRY_WITHIN("cannot register the namespace", call(client, BorrowedFd(), "RegisterUserNamespace",
-                                                                   std::move(parameters), {&user_namespace, 1}));
+    auto answer = TRY_WITHIN("cannot register the namespace",
+                             call(client, "RegisterUserNamespace", std::move(parameters), {&user_namespace, 1}));
     const std::string name = TRY(string_in(answer, "name"));
     TRY(print(setting, setting.json == JsonMode::kOff
                            ? name + '\n'

@@ -5,8 +5,6 @@
 #include <cstring>
 #include <optional>
 
-#include "base/sys.h"
-
 namespace nsr::ctl {
 
 namespace {
@@ -96,20 +94,12 @@ Result<varlink::Client> connect(const Setting& setting) {
     return Failure(std::move(client).error());
 }
 
-Result<varlink::CallResult> call(varlink::Client& client, BorrowedFd stop, std::string_view method,
-                                 varlink::json::object parameters, std::span<const UniqueFd> fds) {
-    const uint64_t deadline = sys::now_usec() + kCallTimeoutUsec;
-    TRY(client.send(fmt::format("{}{}", kInterface, method), std::move(parameters), fds, kCallTimeoutUsec));
-    for (;;) {
-        auto answer = TRY(client.try_receive());
-        if (answer && !answer->error.empty()) return fail(EPERM, "{}", explain(*answer));
-        if (answer) return *std::move(answer);
-        std::array<struct pollfd, 2> waiting{{{client.fd().get(), POLLIN, 0}, {stop.get(), POLLIN, 0}}};
-        const uint64_t now = sys::now_usec();
-        const size_t ready = now > deadline ? 0 : TRY(sys::poll(waiting, deadline - now));
-        if (ready == 0) return fail(ETIMEDOUT, "the service does not answer; its log may say why");
-        if (waiting[1].revents != 0) return fail(ECANCELED, "interrupted");
-    }
+Result<varlink::CallResult> call(varlink::Client& client, std::string_view method, varlink::json::object parameters,
+                                 std::span<const UniqueFd> fds) {
+    auto answer =
+        TRY(client.call(fmt::format("{}{}", kInterface, method), std::move(parameters), fds, kCallTimeoutUsec));
+    if (!answer.error.empty()) return fail(EPERM, "{}", explain(answer));
+    return answer;
 }
 
 Result<std::string> string_in(const varlink::CallResult& answer, std::string_view field) {

@@ -15,9 +15,9 @@ namespace nsr::ctl {
 Result<varlink::Client> connect(const Setting& setting);
 
 /// Calls `io.systemd.NamespaceResource.<method>`, and waits as long as a person may need to answer a question of
-/// polkit. A refusal is an Error with explain()'s sentence. ECANCELED once `stop` is readable; it may be no descriptor.
-Result<varlink::CallResult> call(varlink::Client& client, BorrowedFd stop, std::string_view method,
-                                 varlink::json::object parameters, std::span<const UniqueFd> fds);
+/// polkit. A refusal is an Error with explain()'s sentence.
+Result<varlink::CallResult> call(varlink::Client& client, std::string_view method, varlink::json::object parameters,
+                                 std::span<const UniqueFd> fds);
 
 /// The value of a string field of an answer, which is hostile text: EPROTO where it is none.
 Result<std::string> string_in(const varlink::CallResult& answer, std::string_view field);

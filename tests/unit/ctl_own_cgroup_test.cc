@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "ctl/own_cgroup.h"
 
-#include <sys/signalfd.h>
+#include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <array>
 #include <csignal>
+#include <filesystem>
 
 #include <gtest/gtest.h>
 
 #include "base/sys.h"
+#include "ctl/cgroup_keeper.h"
 #include "ctl/cgroup_paths.h"
-#include "ctl/signal_hold.h"
 
 namespace nsr::ctl {
 namespace {
@@ -39,46 +41,56 @@ TEST(CgroupPaths, LeavesOutWhatIsNotThere) {
     EXPECT_TRUE(find_cgroup_paths({}).empty());
 }
 
-bool is_blocked(int number) {
-    sigset_t now;
-    sigprocmask(SIG_BLOCK, nullptr, &now);
-    return sigismember(&now, number) == 1;
-}
-
-TEST(SignalHold, LastsAsLongAsItLives) {
-    EXPECT_FALSE(is_blocked(SIGTERM));
-    {
-        SignalHold hold = *SignalHold::create();
-        SignalHold moved = std::move(hold);
-        EXPECT_TRUE(is_blocked(SIGTERM));
-        EXPECT_TRUE(is_blocked(SIGINT));
-        EXPECT_FALSE(is_blocked(SIGQUIT));
-        struct pollfd waiting{moved.fd().get(), POLLIN, 0};
-        EXPECT_EQ(*sys::poll({&waiting, 1}, 0), 0U);
-        ::raise(SIGTERM);
-        EXPECT_EQ(*sys::poll({&waiting, 1}, 0), 1U);
-        signalfd_siginfo taken{};
-        ASSERT_EQ(::read(moved.fd().get(), &taken, sizeof taken), static_cast<ssize_t>(sizeof taken));
+/// The keeper knows nothing of cgroups but that an empty one is removed like an empty directory.
+class CgroupKeeperTest : public testing::Test {
+protected:
+    CgroupKeeperTest() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "ctl-keeper-XXXXXX").string();
+        base_ = ::mkdtemp(pattern.data());
+        directory_ = *sys::open_at(sys::kCwd, base_, O_RDONLY | O_DIRECTORY);
     }
-    EXPECT_FALSE(is_blocked(SIGTERM));
-}
+    ~CgroupKeeperTest() override { std::filesystem::remove_all(base_); }
+    bool is_there() const { return std::filesystem::exists(base_ + "/x"); }
 
-TEST(SignalHold, LeavesIgnoredSignalsAlone) {
-    auto before = ::signal(SIGHUP, SIG_IGN);
+    std::string base_;
+    UniqueFd directory_;
+};
+
+TEST_F(CgroupKeeperTest, RemovesWhatItMade) {
     {
-        SignalHold hold = *SignalHold::create();
-        EXPECT_FALSE(is_blocked(SIGHUP));
+        CgroupKeeper keeper = *CgroupKeeper::start(directory_.borrow(), "x");
+        EXPECT_TRUE(is_there());
+        CgroupKeeper moved = std::move(keeper);
     }
-    ::signal(SIGHUP, before);
+    EXPECT_FALSE(is_there());
 }
 
-TEST(SignalHold, WhatCameIsNotLost) {
-    EXPECT_EXIT(
-        {
-            SignalHold hold = *SignalHold::create();
-            ::raise(SIGINT);
-        },
-        testing::KilledBySignal(SIGINT), "");
+TEST_F(CgroupKeeperTest, LeavesItWhenDismissed) {
+    {
+        CgroupKeeper keeper = *CgroupKeeper::start(directory_.borrow(), "x");
+        keeper.dismiss();
+    }
+    EXPECT_TRUE(is_there());
+}
+
+TEST_F(CgroupKeeperTest, LeavesAloneWhatWasThereBefore) {
+    std::filesystem::create_directory(base_ + "/x");
+    auto keeper = CgroupKeeper::start(directory_.borrow(), "x");
+    ASSERT_FALSE(keeper);
+    EXPECT_EQ(keeper.error().code(), EEXIST);
+    EXPECT_TRUE(is_there());
+    EXPECT_LT(::waitpid(-1, nullptr, 0), 0);  // and no process
+}
+
+TEST_F(CgroupKeeperTest, OutlivesItsCallerToRemoveIt) {
+    const pid_t caller = ::fork();
+    if (caller == 0) {
+        CgroupKeeper keeper = *CgroupKeeper::start(directory_.borrow(), "x");
+        ::raise(SIGKILL);
+    }
+    ASSERT_EQ(::waitpid(caller, nullptr, 0), caller);
+    for (int i = 0; i < 1000 && is_there(); ++i) ::usleep(10'000);
+    EXPECT_FALSE(is_there());
 }
 
 }  // namespace
