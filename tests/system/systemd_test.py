@@ -15,6 +15,18 @@ OTHERS = ('systemd-nsresourced.socket', 'systemd-nsresourced.service')
 NEEDED = ('unshare', 'nsenter', 'pivot_root', 'cmake', 'ip', '/lib/systemd/systemd')
 # Not in a namespace of control groups, where the root of the tree is out of reach.
 ELSEWHERE = ('beyond_cgroup_root_is_refused',)
+# A client that has /run, a tmpfs, added to a namespace, and keeps the namespace until its input ends.
+HOLDER = '''
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from nslib import MOUNT, UFD, Conn, allocate
+made = allocate()
+with Conn() as connection:
+    run = os.open('/run', os.O_PATH | os.O_DIRECTORY)
+    connection.ok(MOUNT, {UFD: 0, 'mountFileDescriptor': 1}, [made.fd, run])
+print('done', flush=True)
+sys.stdin.read()
+'''
 
 
 def missing():
@@ -196,6 +208,21 @@ class Systemd(unittest.TestCase):
             self.machine.run('systemctl', 'stop', *OTHERS)
             self.run_inside('rm', *paths)
             self.run_inside('systemctl', 'daemon-reload')
+
+    @unittest.expectedFailure  # the pin is an O_PATH descriptor, which systemd does not store
+    def test_pinned_mount_outlasts_a_restart(self):
+        client = subprocess.Popen(['nsenter', '--target', str(self.machine.pid), '--all', 'python3', '-B', '-c', HOLDER,
+                                   os.path.join(SOURCE, 'tests/conformance')],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        with client:
+            self.assertEqual(client.stdout.readline(), 'done\n')
+            stored = lambda: self.run_inside('systemctl', 'show', '-P', 'NFileDescriptorStore', UNITS[1])
+            wait_until(lambda: stored() == '1', 'the mount in the store of systemd')
+            self.run_inside('systemctl', 'restart', UNITS[1])
+            self.assertEqual(stored(), '1')
+            client.stdin.close()
+            wait_until(lambda: stored() == '0', 'an empty store after the death of the namespace')
+        self.assertEqual(client.returncode, 0)
 
     @unittest.skipUnless(os.path.exists('/usr/lib/polkit-1/polkitd'), 'no polkitd')
     def test_polkit_is_asked(self):
