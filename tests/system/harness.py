@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A private instance of the service in a scratch directory, for tests with the real daemon. Standard library only."""
-import contextlib, os, shutil, signal, socket, sys, tempfile, time, unittest
+import contextlib, os, shutil, signal, sys, tempfile, time, unittest
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'conformance'))
 import nslib  # noqa: E402
 from clients import Crowd, Namespace, alloc, namespace  # noqa: E402,F401 (for the tests)
 from process import PATIENCE, exit_status, processes_about, read, spawn, state_of, wait_until  # noqa: E402
+from service_manager import ServiceManager  # noqa: E402
 
 SKIPPED = 77
 nslib.CFG['scale'] = 4.0
@@ -52,36 +53,45 @@ class Instance:
         self.options = ['--enforcement=' + enforcement] if enforcement else []
         self.options += options
         self.env = dict(os.environ, **(env or {}))
-        self.fds, self.limits, self.prepare = list(fds), limits, prepare
-        if fds:
-            self.env.update(LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=':'.join(names))
+        self.limits, self.prepare = limits, prepare
+        self.pass_on(fds, names)
+        self.socket_is_passed = bool(fds)
+        self.without_manager = False
         for path in (self.run, self.state):
             os.makedirs(path, exist_ok=True)
         open(self.config, 'a').close()
         self.may_stay = ()
         self.pid = None
-        self.notes = []
-        self.notify = None
+        self.manager = None
 
     def path(self, name):
         return os.path.join(self.scratch, name)
 
-    def listen_for_notes(self):
-        if self.notify:
-            self.notify.close()
-        address = tempfile.mktemp(prefix='notify.', dir=self.scratch)
-        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.notify.bind(address)
-        self.notify.setblocking(False)
-        self.env['NOTIFY_SOCKET'] = address
-        self.notes = []
+    def pass_on(self, fds, names):
+        """At the next start, as sd_listen_fds(3) describes it."""
+        self.fds = list(fds)
+        self.env.update(LISTEN_FDS=str(len(self.fds)), LISTEN_FDNAMES=':'.join(names))
+
+    @property
+    def notes(self):
+        return self.manager.notes
 
     def take_notes(self):
-        """All lines that the service has sent to the service manager so far."""
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self.notes += self.notify.recv(65536).decode().split('\n')
-        return self.notes
+        """All lines that the service has sent to the service manager since its start."""
+        return self.manager.take_notes()
+
+    def renew_manager(self):
+        """Each start has a service manager of its own, but for what the one before had stored."""
+        stored = []
+        if self.manager:
+            self.manager.take_notes()
+            stored, self.manager.stored = self.manager.stored, []
+            self.manager.close()
+        self.manager = ServiceManager(self.scratch)
+        self.manager.stored = stored
+        self.env['NOTIFY_SOCKET'] = self.manager.address
+        if self.without_manager:
+            del self.env['NOTIFY_SOCKET']
 
     def arguments(self):
         return [os.path.join(self.bin, 'nsresourced'), '--runtime-dir=' + self.run, '--state-dir=' + self.state,
@@ -90,7 +100,7 @@ class Instance:
     def launch(self):
         """Starts it without waiting for anything."""
         assert self.pid is None, 'it runs already'
-        self.listen_for_notes()
+        self.renew_manager()
         self.pid = spawn(self.arguments(), self.env, self.log, self.fds, self.limits, self.prepare)
         nslib.CFG.update(socket=self.socket, registry=self.registry)
         return self
@@ -114,7 +124,7 @@ class Instance:
         return self.text()
 
     def wait(self, timeout=PATIENCE):
-        status = exit_status(self.pid, timeout)
+        status = exit_status(self.pid, timeout, self.take_notes)
         self.take_notes()
         self.pid = None
         return status
@@ -164,9 +174,16 @@ class Instance:
 
     def is_up(self, pid):
         # In recvmsg(2) on its channel: it has said that it is ready, or is about to be read by the manager.
-        with contextlib.suppress(OSError):
-            return read('/proc/%d/syscall' % pid).split()[0] == str(SYS_RECVMSG)
-        return False
+        return self.system_call(pid) == SYS_RECVMSG
+
+    def lingers(self, pid):
+        # In ppoll(2), for the next request on a connection that it has answered.
+        return self.system_call(pid) == SYS_PPOLL
+
+    def system_call(self, pid):
+        with contextlib.suppress(OSError, ValueError):
+            return int(read('/proc/%d/syscall' % pid).split()[0])
+        return None
 
     def descriptors(self):
         """How many descriptors each process has: the manager's, and the workers' together."""
@@ -181,6 +198,15 @@ class Instance:
             found += [os.path.relpath(os.path.join(place, name), top) for name in directories + files]
         return sorted(set(found) - {'lock'})
 
+    def contents(self):
+        """Of all files of the registry at some moment: what each holds, and how many names it has."""
+        found = {}
+        for name in self.files():
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError), \
+                    open(os.path.join(self.registry, name)) as file:
+                found[name] = (file.read(), os.fstat(file.fileno()).st_nlink)
+        return found
+
     def wait_empty(self):
         wait_until(lambda: not self.files() and not self.files('pending'), 'an empty registry')
 
@@ -189,16 +215,16 @@ class Instance:
         found = ['process %d' % pid for pid in processes_about(self.run)]
         found += ['mount ' + line for line in read('/proc/self/mounts').split('\n') if self.scratch in line]
         kept = {'nsresource', 'nsresource/registry', 'nsresource/pending', 'nsresource/instance', 'nsresource/fresh',
-                'userdb'}
+                'nsresource/taken', 'nsresource/cgroups', 'userdb'}
         for place, directories, files in os.walk(self.run):
             for name in directories + files:
                 path = os.path.relpath(os.path.join(place, name), self.run)
-                if path not in kept and not path.startswith(('nsresource/registry/', *self.may_stay)):
+                if path not in kept and not path.startswith(('nsresource/registry/', 'nsresource/spent', *self.may_stay)):
                     found.append('file ' + path)
         return found
 
 
-SYS_RECVMSG = {'x86_64': 47, 'aarch64': 212}.get(os.uname().machine)
+SYS_RECVMSG, SYS_PPOLL = {'x86_64': (47, 271), 'aarch64': (212, 73)}.get(os.uname().machine, (None, None))
 
 
 class DaemonTest(unittest.TestCase):
@@ -244,19 +270,18 @@ class DaemonTest(unittest.TestCase):
         finally:
             if made.pid is not None:
                 made.kill()
-            if made.notify:
-                made.notify.close()
+            if made.manager:
+                made.manager.close()
             if made.own_scratch:
                 shutil.rmtree(made.scratch, ignore_errors=True)
 
     def end(self, made):
         if state_of(made.pid) in (None, 'Z'):
-            made.wait()
-            self.fail('the service ended by itself')
+            self.fail('the service ended by itself, with status %d' % made.wait())
         if self.has_failed():
             print('The log:\n' + made.text()[-8000:], file=sys.stderr)
             return
         made.wait_empty()
         self.assertEqual(made.stop(), 0, 'exit status')
         self.assertIn('STOPPING=1', made.notes)
-        self.assertEqual(made.leftovers(), [] if not made.fds else ['file ' + SOCKET])
+        self.assertEqual(made.leftovers(), ['file ' + SOCKET] if made.socket_is_passed else [])

@@ -72,9 +72,10 @@ def spawn(argv, env, log, fds=(), limits=(), prepare=None):
         os._exit(127)
 
 
-def exit_status(pid, timeout=PATIENCE):
+def exit_status(pid, timeout=PATIENCE, meanwhile=lambda: None):
     """Waits for the end of a child; negative for a signal, as subprocess has it."""
     def ended():
+        meanwhile()
         found = os.waitpid(pid, os.WNOHANG)
         return found if found[0] else None
     return os.waitstatus_to_exitcode(wait_until(ended, 'end of process %d' % pid, timeout)[1])
