@@ -2,46 +2,23 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The worker and the manager are killed at every system call in turn; afterwards rules 1 to 3 of the design must hold:
 ids in a namespace have their record, nothing of a killed call remains, and the next request is served."""
-import itertools, json, os, select
+import itertools, json, os
 
 import harness, tracer
+from faults import MAX_CALLS, Caller, links_of
 from harness import DaemonTest, alloc, namespace, wait_until
 from nslib import ALLOC, Conn, NS_GET_ID, UFD, eq, ioctl_u64, maps, reg_load, try_allocate, user_by_uid
 
-MAX_CALLS = 400
 FLOCK = {'x86_64': 73, 'aarch64': 32}.get(os.uname().machine)
 
 
-class Caller:
-    """One call on a connection of its own."""
-
-    def __init__(self, target, name, more):
-        self.target, self.parameters = target, {'name': name, 'size': 65536, UFD: 0, **more}
-
-    def ask(self):
-        self.connection = Conn()
-        self.connection.send(ALLOC, self.parameters, [self.target.fd])
-
-    def has_answer(self):
-        return select.select([self.connection.s], [], [], 0)[0]
-
-
 class Faults(DaemonTest):
-    def links_of(self, service, inode):
-        """The names of the record of a namespace, none if there is none."""
-        try:
-            entry = os.stat(os.path.join(service.registry, 'i%d.userns' % inode)).st_ino
-        except FileNotFoundError:
-            return []
-        return [name for name in service.files() if '.userns' in name
-                and os.stat(os.path.join(service.registry, name)).st_ino == entry]
-
     def check_whole_or_nothing(self, service, target, name, before):
         """Gives 'whole', 'nothing', or 'half': the kernel gives no way to take the first of two maps back, so that its
         record has to stay."""
         wait_until(lambda: not service.files('pending'), 'repair')
         uids, gids = maps(target.fd)
-        links = self.links_of(service, target.inode)
+        links = links_of(service, target.inode)
         if not uids and not gids:
             wait_until(lambda: service.files() == before, 'end of all that was recorded')
             return 'nothing'
@@ -69,7 +46,7 @@ class Faults(DaemonTest):
             name = 'f%d' % count
             target = self.keep(namespace())  # its release would be another worker's first move in the next round
             before = service.files()
-            caller = Caller(target, name, more)
+            caller = Caller(ALLOC, {'name': name, 'size': 65536, UFD: 0, **more}, [target.fd])
             killed = tracer.kill_at(victims(), count, caller.ask, caller.has_answer)
             after(killed)
             outcome = self.check_whole_or_nothing(service, target, name, before)
@@ -163,11 +140,11 @@ class Faults(DaemonTest):
             if killed:
                 service.start()
             self.assertEqual(service.files('pending'), [])
-            self.assertEqual(len(self.links_of(service, keep.inode)), 5)
+            self.assertEqual(len(links_of(service, keep.inode)), 5)
             # The kernel frees a namespace a moment after its last descriptor is closed.
             wait_until(lambda: not [file for file in service.files() if 'lost' in file or 'o1000' in file], 'release')
             self.assertEqual([file for file in service.files() if 'half' in file], [])
-            self.assertEqual(self.links_of(service, target.inode), [])
+            self.assertEqual(links_of(service, target.inode), [])
             self.assertEqual(user_by_uid(keep.start).params['record']['userName'], 'ns-keep-0')
             if not killed:
                 self.assertGreater(count, 30)
