@@ -5,7 +5,7 @@ import os, shutil, signal, time
 
 import harness
 from harness import Crowd, DaemonTest, alloc, wait_until
-from nslib import Closed, Conn, Fail, eq, maps, try_allocate, user_by_uid
+from nslib import GETINFO, Closed, Conn, Fail, eq, maps, try_allocate, user_by_uid
 
 LOW = 5
 NEVER_READ = b'{"method":"org.varlink.service.GetInterfaceDescription",' \
@@ -46,6 +46,46 @@ class Pool(DaemonTest):
 
     def test_crashed_worker_is_replaced(self):
         self.check_replaced(signal.SIGABRT, '(crashed with|was killed by) signal ABRT')
+
+    def test_request_that_nobody_read_is_not_lost(self):
+        """The worker that it was given to dies before it has looked at it."""
+        service = self.instance()
+        for _ in range(10):
+            victims = service.idle_workers(LOW)
+            for victim in victims:
+                os.kill(victim, signal.SIGSTOP)
+            with Conn(1000) as connection:
+                connection.send(GETINFO)
+                time.sleep(0.05)  # usually enough for the manager; it must not matter
+                for victim in victims:
+                    os.kill(victim, signal.SIGKILL)
+                eq(connection.recv().ident(), 'ok', 'the request')
+                connection.works()
+
+    def test_worker_that_is_dead_when_it_is_chosen(self):
+        service = self.instance()
+        for _ in range(10):
+            victims = service.idle_workers(LOW)
+            connections = [self.keep(Conn()) for _ in range(3)]
+            service.send(signal.SIGSTOP)
+            wait_until(lambda: harness.state_of(service.pid) == 'T', 'stop of the manager')
+            for victim in victims:
+                os.kill(victim, signal.SIGKILL)
+            for connection in connections:
+                connection.send(GETINFO)
+            service.send(signal.SIGCONT)
+            for connection in connections:
+                eq(connection.recv().ident(), 'ok', 'the request')
+
+    def test_kept_connection_outlives_its_worker(self):
+        service = self.instance()
+        with Conn() as connection:
+            for _ in range(10):
+                connection.works()
+                at_rest = lambda: all(service.is_up(pid) or service.lingers(pid) for pid in service.workers())
+                wait_until(at_rest, 'the end of what they do after the answer')
+                for victim in service.workers():
+                    os.kill(victim, signal.SIGKILL)
 
     def test_all_at_once(self):
         service = self.instance()
