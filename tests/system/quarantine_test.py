@@ -155,18 +155,18 @@ class Quarantine(DaemonTest):
             self.assertIn('used', service.refuses_to_start())
 
     def test_broken_fresh_file(self):
-        """It lies on a tmpfs, and says only which ranges are ready: it may be refused or begun anew, but no range
-        may come twice."""
+        """It lies on a tmpfs, and says only which ranges are ready: it is begun anew, but no range may come twice."""
         service = self.service()
         starts = [self.use(service)]
         service.kill()
         with open(os.path.join(service.run, 'nsresource/fresh'), 'r+b') as file:
             file.truncate(100)
-        self.assertIn('fresh', service.refuses_to_start())
-        os.unlink(os.path.join(service.run, 'nsresource/fresh'))
+        service.may_stay = ('nsresource/fresh.damaged',)
         service.start()
-        starts.append(self.use(service))
-        self.assertEqual(len(set(starts)), 2)
+        self.assertIn('fresh.damaged', service.text())
+        self.assertEqual(os.stat(os.path.join(service.run, 'nsresource/fresh.damaged')).st_size, 100)
+        starts += [self.use(service) for _ in range(5)]
+        self.assertEqual(len(set(starts)), 6)
 
 
 class Recycling(DaemonTest):
