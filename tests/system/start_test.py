@@ -43,6 +43,17 @@ class Notification(DaemonTest):
             self.assertEqual(service.stop(number), 0)
             self.assertEqual(service.leftovers(), [])
 
+    def test_stop_while_workers_start_is_no_error(self):
+        service = self.prepared(options=['--log-level=info'])
+        for number in range(15):
+            service.start()
+            for _ in range(number % 3):
+                service.send(signal.SIGUSR2)
+            self.assertEqual(service.stop(), 0)
+        lines = [line for line in service.text().split('\n') if line and 'Enforcement' not in line]
+        self.assertEqual(lines, [])
+        service.start()
+
     def test_generic_signal_is_taken(self):
         service = self.instance()
         service.send(signal.SIGRTMIN + 18)
