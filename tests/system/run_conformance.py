@@ -98,6 +98,8 @@ def main():
     instance = Instance(enforcement='none', options=['--log-level=notice']).start()
     try:
         wrong = judge(run_suite(instance, sys.argv[2:] or GROUPS))
+        # Cgroups that had processes when their namespace died are looked at again from time to time.
+        harness.wait_until(lambda: not instance.files('cgroups'), 'end of the last cgroups')
         if instance.pid is None or instance.stop(signal.SIGTERM) != 0:
             wrong.append('the service did not live to the end, or ended with failure')
         wrong += ['left behind: ' + what for what in instance.leftovers()]
