@@ -31,7 +31,7 @@ constexpr useconds_t kBetweenTriesUsec = 10'000;
     if (code != 0) ::_exit(0);
     char word = 0;
     if (is_heard && ::read(channel.get(), &word, 1) == 1) ::_exit(0);
-    int result;
+    int result = 0;
     int tries = 0;
     // EBUSY: the other process is still about to end. ENOENT: the service was quicker.
     while ((result = ::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR)) < 0 && errno == EBUSY && ++tries < kTries)
@@ -54,7 +54,7 @@ Result<CgroupKeeper> CgroupKeeper::start(BorrowedFd parent, const std::string& n
     channel.second.reset();
     CgroupKeeper keeper(std::move(channel.first), process);
     int code = 0;
-    ssize_t got;
+    ssize_t got = 0;
     do {
         got = ::read(keeper.channel_.get(), &code, sizeof code);
     } while (got < 0 && errno == EINTR);

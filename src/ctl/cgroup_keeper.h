@@ -20,6 +20,8 @@ public:
     CgroupKeeper(CgroupKeeper&& other) noexcept
         : channel_(std::move(other.channel_)), process_(std::exchange(other.process_, 0)) {}
     CgroupKeeper& operator=(CgroupKeeper&&) = delete;
+    CgroupKeeper(const CgroupKeeper&) = delete;
+    CgroupKeeper& operator=(const CgroupKeeper&) = delete;
     /// Has the cgroup removed, which must have no processes by then.
     ~CgroupKeeper() { end(); }
 

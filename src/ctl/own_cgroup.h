@@ -25,6 +25,8 @@ public:
     static Result<OwnCgroup> enter(const ControlGroup& wanted, const std::string& name);
     OwnCgroup(OwnCgroup&& other) noexcept = default;
     OwnCgroup& operator=(OwnCgroup&&) = delete;
+    OwnCgroup(const OwnCgroup&) = delete;
+    OwnCgroup& operator=(const OwnCgroup&) = delete;
     ~OwnCgroup();
 
     /// One more descriptor of the directory, to be sent away.
