@@ -26,11 +26,18 @@ def give_cgroup(path, uid):
         os.chown(os.path.join(path, name), uid, uid)
 
 
+def is_removed(path):
+    with contextlib.suppress(OSError):
+        os.rmdir(path)
+    return not os.path.exists(path)
+
+
 def cgroup_of(test, uid=0):
     """A cgroup that belongs to the user, below that of the tests, for as long as the test lasts."""
     path = '%s/nsr-ctl-test-%d-%d' % (own_cgroup(), os.getpid(), uid)
     os.mkdir(path)
-    test.addCleanup(os.rmdir, path)
+    # The last process may be about to end.
+    test.addCleanup(wait_until, lambda: is_removed(path), 'removal of ' + path)
     give_cgroup(path, uid)
     return path
 
