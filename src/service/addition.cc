@@ -68,7 +68,7 @@ OrFault<void> Addition::done() {
 void Addition::undo() {
     auto undone = forget(context_, added_);
     if (undone) undone = context_.store.end_addition(context_.writer);
-    if (!undone) log::error("Cannot undo a failed call: {}", undone.error().what());
+    if (!undone) end_worker(undone.error());
 }
 
 Status settle(Context& context, Registration added) {

@@ -168,6 +168,7 @@ OrFault<void> Allocation::reserve_ranges() {
         return_unused_ranges();
         TRY(require_unregistered(context_, userns_.identity()));
         TRY(require_free_name(context_, wish_.name));
+        if (!own_picker.has_asked_about_name()) TRY(require_name_unknown_to_host(context_, wish_.name));
         TRY(std::move(chosen));
         TRY(std::move(recorded));
     }
@@ -190,14 +191,16 @@ OrFault<void> Allocation::choose_transient_range(RangePicker& picker) {
     return {};
 }
 
-// Under the lock: another worker may have been faster since they were chosen. A range that somebody has as its own is
-// met by Store::add().
+// Under the lock: another worker may have been faster since they were chosen. Store::add() meets whoever has the own
+// range as its own; a range that is to be delegated has no file that would.
 Result<registry::Taken> Allocation::ranges_state() const {
-    std::vector<Uid> starts;
-    if (registration_.is_transient()) starts.push_back(registration_.range->start);
-    for (const auto& delegate : registration_.delegates) starts.push_back(delegate.start);
-    for (Uid start : starts) {
+    if (registration_.is_transient()) {
+        Uid start = registration_.range->start;
         auto state = parent_.is_own() ? context_.store.delegation_taken(start) : range_state(context_, parent_, start);
+        if (!state || *state == registry::Taken::kTaken) return state;
+    }
+    for (const auto& delegate : registration_.delegates) {
+        auto state = range_state(context_, parent_, delegate.start);
         if (!state || *state == registry::Taken::kTaken) return state;
     }
     return registry::Taken::kFree;
@@ -245,9 +248,11 @@ Status Allocation::undo(const namespaces::MapFiles& files) {
         context_.announce(userns_.identity());
         return context_.store.commit(context_.writer);
     }
-    auto lock = TRY(context_.store.lock());
-    TRY(context_.store.remove(lock, registration_));
-    note_removed(context_, registration_);
+    {
+        auto lock = TRY(context_.store.lock());
+        TRY(context_.store.remove(lock, registration_));
+        note_removed(context_, registration_);
+    }
     TRY(context_.store.drop_pending(context_.writer));
     return_unused_ranges();
     return {};
@@ -264,8 +269,7 @@ OrFault<void> Allocation::run() {
     TRY(reserve_ranges());
     auto written = write_maps(files);
     if (!written) {
-        if (auto undone = undo(files); !undone)
-            log::error("Cannot undo a failed allocation: {}", undone.error().what());
+        if (auto undone = undo(files); !undone) end_worker(undone.error());
         return written;
     }
     context_.announce(userns_.identity());

@@ -12,7 +12,12 @@ using registry::Taken;
 
 RangePicker::RangePicker(Context& context, const ParentView& parent, const ranges::Pool& pool, std::string_view name,
                          Uid caller)
-    : context_(context), parent_(parent), pool_(pool), candidates_(pool, parent.one_to_one(), name), caller_(caller) {}
+    : context_(context),
+      parent_(parent),
+      pool_(pool),
+      candidates_(pool, parent.one_to_one(), name),
+      caller_(caller),
+      host_deadline_usec_(sys::now_usec() + kHostIdsTimeoutUsec) {}
 
 Result<Taken> RangePicker::look_everywhere(Uid start) {
     if (given_.contains(start)) return Taken::kTaken;
@@ -22,10 +27,10 @@ Result<Taken> RangePicker::look_everywhere(Uid start) {
     if (context_.used_set && context_.level != policy::Level::kQuarantine &&
         TRY(context_.used_set->state_of(start)) == ranges::UsedSet::State::kUsed)
         return Taken::kTaken;
-    uint64_t deadline = sys::now_usec() + kHostIdsTimeoutUsec;
-    auto use = TRY(context_.host_ids.check(start, pool_.size, std::exchange(host_name_, {}), deadline));
-    name_is_known_ |= use == ranges::HostIds::Use::kNameKnown;
-    return use == ranges::HostIds::Use::kFree ? Taken::kFree : Taken::kTaken;
+    auto use = TRY(context_.host_ids.check(start, pool_.size, std::exchange(host_name_, {}), host_deadline_usec_));
+    // The call is refused then, and the range is as good for another one.
+    if (use == ranges::HostIds::Use::kNameKnown) name_is_known_ = true;
+    return use == ranges::HostIds::Use::kTaken ? Taken::kTaken : Taken::kFree;
 }
 
 Result<std::optional<Uid>> RangePicker::pick_outside(ranges::Bitmap taken) {
@@ -63,7 +68,11 @@ Result<std::optional<Uid>> RangePicker::pick_fresh() {
     auto start = TRY(context_.used_set->take(candidates_, judge));
     if (!start)
         log::warning("All ranges of size {} were handed out: free some with 'nsresourcectl reclaim'", pool_.size);
-    if (start) TRY(note_spent(context_, pool_, caller_));
+    if (!start) return start;
+    if (name_is_known_)
+        TRY(context_.used_set->return_unused(*start));
+    else
+        TRY(note_spent(context_, pool_, caller_));
     return start;
 }
 

@@ -37,6 +37,7 @@ private:
     const ranges::Pool& pool_;
     ranges::Candidates candidates_;
     Uid caller_;
+    uint64_t host_deadline_usec_;  ///< for all questions to the host together
     std::set<Uid> given_;
     std::string_view host_name_;
     bool name_is_known_ = false;
