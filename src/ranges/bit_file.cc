@@ -30,9 +30,13 @@ std::string_view as_text(std::span<const uint8_t> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Content, then name, then directory: wherever the power fails, the name is absent or stands for a whole file.
+constexpr uint64_t kLockUsec = 5'000'000;
+
+/// Content, then name, then directory: wherever the power fails, the name is absent or stands for a whole file. Two
+/// processes may come first at the same time: the first to link it wins. No lock on the directory, which everybody may
+/// open and so hold.
 Status make_file(BorrowedFd dir, const std::string& name) {
-    std::string temporary = name + ".new";
+    std::string temporary = fmt::format("{}.{}", name, getpid());
     Status removed = sys::unlink_at(dir, temporary);
     if (!removed && removed.error().code() != ENOENT) return removed;
     UniqueFd fd = TRY(sys::open_at(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
@@ -40,7 +44,9 @@ Status make_file(BorrowedFd dir, const std::string& name) {
     content.resize(kFileSize, '\0');
     TRY_WITHIN(temporary, sys::write_all(fd.borrow(), content));
     TRY_WITHIN(temporary, sys::sync_data(fd.borrow()));
-    TRY(sys::rename_at(dir, temporary, dir, name));
+    Status linked = sys::link_at(dir, temporary, dir, name);
+    TRY(sys::unlink_at(dir, temporary));
+    if (!linked && linked.error().code() != EEXIST) return linked;
     UniqueFd directory = TRY(sys::open_at(dir, ".", O_RDONLY | O_DIRECTORY));
     return sys::sync_all(directory.borrow());
 }
@@ -49,13 +55,8 @@ Result<UniqueFd> open_file(BorrowedFd dir, const std::string& name) {
     return sys::open_at(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 }
 
-/// Two processes may come first at the same time; the directory's own lock lets one of them make the file.
 Result<UniqueFd> open_or_make(BorrowedFd dir, const std::string& name) {
     Result<UniqueFd> found = open_file(dir, name);
-    if (found || found.error().code() != ENOENT) return found;
-    UniqueFd directory = TRY(sys::open_at(dir, ".", O_RDONLY | O_DIRECTORY));
-    TRY(sys::lock_exclusively(directory.borrow()));
-    found = open_file(dir, name);
     if (found || found.error().code() != ENOENT) return found;
     TRY(make_file(dir, name));
     return open_file(dir, name);
@@ -79,7 +80,7 @@ Result<BitFile> BitFile::open(BorrowedFd dir, const std::string& name) {
 Result<BitFile::Lock> BitFile::lock() const {
     // flock(2) belongs to the open file description, and a forked process shares ours: only a new one excludes it.
     UniqueFd fd = TRY(sys::open_at(sys::kCwd, fmt::format("/proc/self/fd/{}", fd_.get()), O_RDONLY));
-    TRY(sys::lock_exclusively(fd.borrow()));
+    TRY(sys::lock_exclusively(fd.borrow(), kLockUsec));
     return Lock(std::move(fd));
 }
 

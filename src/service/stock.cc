@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "service/stock.h"
 
-#include "base/sys.h"
-
 namespace nsr::service {
 
 using ranges::UsedSet;
@@ -13,11 +11,13 @@ Result<UsedSet::Supply> supply(const Context& context) {
     return context.used_set->supply(ranges::kDynamicPool);
 }
 
+// Only the host's files are looked at: services that do not answer must not stop the start or a refill. They are asked
+// when a range is handed out.
 Status refill(Context& context) {
     for (const auto* pool : {&ranges::kContainerPool, &ranges::kDynamicPool}) {
         auto judge = [&](Uid start) -> Result<UsedSet::Verdict> {
             if (TRY(context.store.range_taken(start)) == registry::Taken::kTaken) return UsedSet::Verdict::kTaken;
-            auto use = TRY(context.host_ids.check(start, pool->size, {}, sys::now_usec() + kHostIdsTimeoutUsec));
+            auto use = TRY(context.host_ids.check_files(start, pool->size, {}));
             return use == ranges::HostIds::Use::kFree ? UsedSet::Verdict::kAcceptable : UsedSet::Verdict::kTaken;
         };
         TRY(context.used_set->refill(*pool, judge));
