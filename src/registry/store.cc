@@ -54,6 +54,12 @@ Result<Lock> Store::lock() const {
     return Lock(std::move(fd));
 }
 
+Result<Lock> Store::lock_releases() const {
+    UniqueFd fd = TRY(sys::open_at(state_dir(), "releasing", O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600));
+    TRY_WITHIN("releases", sys::lock_exclusively(fd.borrow(), kLockTimeoutUsec));
+    return Lock(std::move(fd));
+}
+
 Result<std::optional<Registration>> Store::find_by_inode(NsInode inode) const {
     std::string file = entry_file(inode);
     return agreeing(read_record(registry_dir(), file), file, [](const Registration& found, const FileName& name) {

@@ -42,6 +42,10 @@ public:
     /// Waits for the lock, five seconds at most (ETIMEDOUT). Not recursive: who holds it and asks again waits in vain.
     Result<Lock> lock() const;
 
+    /// Serialises releases, which take longer than the lock of the registry may be held: what one of them is about to
+    /// remove by its name must not be made anew meanwhile. Taken before lock(). Five seconds at most (ETIMEDOUT).
+    Result<Lock> lock_releases() const;
+
     Result<std::optional<Registration>> find_by_inode(NsInode inode) const;
     /// nullopt also for what cannot be a name.
     Result<std::optional<Registration>> find_by_name(std::string_view name) const;

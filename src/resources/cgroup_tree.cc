@@ -20,7 +20,6 @@ namespace nsr::resources {
 
 namespace {
 
-constexpr size_t kMaxVisits = 16384;
 constexpr int kRounds = 3;
 
 using Ids = std::unordered_set<CgroupId>;
@@ -98,11 +97,11 @@ Result<CgroupRemoval> remove_empty(BorrowedFd cgroup, CgroupId id) {
 
 // Goes down to a cgroup with none below it, removes that, goes back up. Each is opened anew by its id, so a tree of any
 // depth and shape, changed under our feet, costs one or two descriptors, and the way is never lost.
-Result<CgroupRemoval> sweep(BorrowedFd mount, CgroupId top, size_t& visits) {
+Result<CgroupRemoval> sweep(BorrowedFd mount, CgroupId top, size_t& visits, size_t max_visits) {
     std::vector<CgroupId> way{top};
     Ids stuck;
     while (!way.empty()) {
-        if (visits == kMaxVisits) return CgroupRemoval::kBusy;
+        if (visits == max_visits) return CgroupRemoval::kBusy;
         ++visits;
         CgroupId id = way.back();
         auto cgroup = TRY(open_cgroup(mount, id));
@@ -139,12 +138,12 @@ Result<std::optional<Cgroup>> CgroupTree::find(CgroupId id) const {
     return std::optional(TRY(Cgroup::from_descriptor(std::move(*cgroup))));
 }
 
-Result<CgroupRemoval> CgroupTree::remove(CgroupId id) const {
+Result<CgroupRemoval> CgroupTree::remove(CgroupId id, size_t max_visits) const {
     // Whoever wrote this into a record: without the check all empty cgroups of the host would go.
     if (id == kTreeRoot || id == TRY(cgroup_id(mount_.borrow()))) return fail(EINVAL, "the root of the cgroup tree");
     size_t visits = 0;
     for (int round = 0; round < kRounds; ++round)
-        if (TRY(sweep(mount_.borrow(), id, visits)) == CgroupRemoval::kGone) return CgroupRemoval::kGone;
+        if (TRY(sweep(mount_.borrow(), id, visits, max_visits)) == CgroupRemoval::kGone) return CgroupRemoval::kGone;
     return CgroupRemoval::kBusy;
 }
 

@@ -28,9 +28,10 @@ public:
     Result<std::optional<Uid>> owner(CgroupId id) const;
     /// The cgroup, to be delegated; nothing if there is no such one any more.
     Result<std::optional<Cgroup>> find(CgroupId id) const;
+    static constexpr size_t kMaxVisits = 16384;
     /// Removes the cgroup and all below it that have no processes, deepest first. A cgroup that is gone already is
-    /// kGone. EINVAL for the root of the tree. At most 16384 cgroups are visited by one call.
-    Result<CgroupRemoval> remove(CgroupId id) const;
+    /// kGone. EINVAL for the root of the tree. At most `max_visits` cgroups are visited.
+    Result<CgroupRemoval> remove(CgroupId id, size_t max_visits = kMaxVisits) const;
 
 private:
     explicit CgroupTree(UniqueFd mount) : mount_(std::move(mount)) {}

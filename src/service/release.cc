@@ -28,11 +28,16 @@ Result<Mapped> is_mapped(const Context& context, const Registration& registratio
 
 Result<Holder> release_if_dead(Context& context, const Registration& registration) {
     if (context.prober.probe(registration.userns) != namespaces::Life::kDead) return Holder::kAlive;
-    // Without the lock: what is removed here belongs to a dead namespace, and may take a while.
-    release_resources(context, registration);
+    auto releasing = TRY(context.store.lock_releases());
+    // Another worker may have released it meanwhile, and somebody else have its name, and links of the same names, by
+    // now.
+    auto current = TRY(context.store.find_by_inode(registration.userns.inode));
+    if (!current || current->userns != registration.userns) return Holder::kGone;
+    // Without the registry's own lock: this may take a while.
+    release_resources(context, *current);
     auto lock = TRY(context.store.lock());
-    TRY(context.store.remove(lock, registration));
-    note_removed(context, registration);
+    TRY(context.store.remove(lock, *current));
+    note_removed(context, *current);
     log::debug("Released {}, user namespace {}", registration.name, registration.userns.inode);
     return Holder::kGone;
 }

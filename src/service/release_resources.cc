@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <charconv>
 
+#include <optional>
+
 #include "base/log.h"
 #include "base/sys.h"
 #include "resources/cgroup_tree.h"
@@ -13,28 +15,47 @@ namespace nsr::service {
 
 namespace {
 
-/// Beside the registry: an empty file for each cgroup that is still to be removed, named by its id.
+/// Beside the registry: a file for each cgroup that is still to be removed, named by its id and the uid that it was
+/// given to: "<id>.<uid>".
 constexpr char kLeftoverDirectory[] = "cgroups";
+/// A release holds up others, so that it removes small trees only; tidy() does the rest.
+constexpr size_t kMaxVisits = 64;
 
-Status note_leftover(const Context& context, CgroupId id) {
+struct Leftover {
+    CgroupId id;
+    Uid owner;
+};
+
+Status note_leftover(const Context& context, const Leftover& leftover) {
     TRY(sys::ensure_directory(context.store.state_dir(), kLeftoverDirectory, 0755));
-    std::string file = fmt::format("{}/{}", kLeftoverDirectory, id);
+    std::string file = fmt::format("{}/{}.{}", kLeftoverDirectory, leftover.id, leftover.owner);
     TRY(sys::open_at(context.store.state_dir(), file, O_WRONLY | O_CREAT | O_NOFOLLOW, 0644));
     return {};
 }
 
-// The same cgroup may have been given to another namespace since; then it is that one's, by its owner.
-Result<resources::CgroupRemoval> remove_own_cgroup(const resources::CgroupTree& tree, CgroupId id, Uid owner) {
-    auto now = TRY(tree.owner(id));
-    if (!now || *now != owner) return resources::CgroupRemoval::kGone;
-    return tree.remove(id);
+std::optional<Leftover> parse_leftover(std::string_view name) {
+    Leftover leftover;
+    const char* end = name.data() + name.size();
+    auto id = std::from_chars(name.data(), end, leftover.id.value);
+    if (id.ec != std::errc() || id.ptr == end || *id.ptr != '.') return std::nullopt;
+    auto owner = std::from_chars(id.ptr + 1, end, leftover.owner.value);
+    if (owner.ec != std::errc() || owner.ptr != end) return std::nullopt;
+    return leftover;
 }
 
-Status release_cgroup(const Context& context, const resources::CgroupTree& tree, CgroupId id, Uid owner) {
-    auto removal = TRY(remove_own_cgroup(tree, id, owner));
+// The same cgroup may have been given to another namespace since; then it is that one's, by its owner.
+Result<resources::CgroupRemoval> remove_own_cgroup(const resources::CgroupTree& tree, const Leftover& cgroup,
+                                                   size_t max_visits) {
+    auto now = TRY(tree.owner(cgroup.id));
+    if (!now || *now != cgroup.owner) return resources::CgroupRemoval::kGone;
+    return tree.remove(cgroup.id, max_visits);
+}
+
+Status release_cgroup(const Context& context, const resources::CgroupTree& tree, const Leftover& cgroup) {
+    auto removal = TRY(remove_own_cgroup(tree, cgroup, kMaxVisits));
     if (removal == resources::CgroupRemoval::kGone) return {};
-    log::info("Cgroup {} still has processes, and is removed later", id);
-    return note_leftover(context, id);
+    log::info("Cgroup {} is large or still has processes, and is removed later", cgroup.id);
+    return note_leftover(context, cgroup);
 }
 
 }  // namespace
@@ -52,7 +73,7 @@ void release_resources(Context& context, const registry::Registration& registrat
     auto tree = resources::CgroupTree::open();
     if (!tree) return log::warning("Cannot remove cgroups of {}: {}", registration.name, tree.error().what());
     for (CgroupId id : registration.cgroups)
-        if (auto released = release_cgroup(context, *tree, id, registration.range->start); !released)
+        if (auto released = release_cgroup(context, *tree, {id, registration.range->start}); !released)
             log::warning("Cannot remove cgroup {}: {}", id, released.error().what());
 }
 
@@ -65,10 +86,9 @@ Result<Leftovers> tidy(Context& context) {
     auto tree = TRY(resources::CgroupTree::open());
     auto leftovers = Leftovers::kNone;
     for (const auto& name : *names) {
-        uint64_t id = 0;
-        auto [end, code] = std::from_chars(name.data(), name.data() + name.size(), id);
-        if (code != std::errc() || end != name.data() + name.size()) continue;
-        auto removal = tree.remove(CgroupId(id));
+        auto leftover = parse_leftover(name);
+        if (!leftover) continue;
+        auto removal = remove_own_cgroup(tree, *leftover, resources::CgroupTree::kMaxVisits);
         if (removal && *removal == resources::CgroupRemoval::kBusy) {
             leftovers = Leftovers::kSome;
             continue;
