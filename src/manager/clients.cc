@@ -26,13 +26,14 @@ constexpr uint64_t kPartialUsec = 10'000'000;
 
 UniqueFd Manager::accept_one() {
     for (;;) {
-        if (table_.full()) {
-            Connection* victim = table_.to_evict();
-            if (!victim) return pause_accepting();
-            table_.remove(*victim);
-        }
         UniqueFd fd(accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-        if (fd) return fd;
+        if (fd && !table_.full()) return fd;
+        if (fd) {
+            // There are descriptors in reserve for this one.
+            Connection* victim = table_.to_evict();
+            if (victim) table_.remove(*victim);
+            return fd;
+        }
         if (errno == EINTR || errno == ECONNABORTED) continue;
         if (errno != EMFILE && errno != ENFILE) return UniqueFd();
         Connection* victim = table_.to_evict();

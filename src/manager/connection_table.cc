@@ -90,9 +90,12 @@ std::vector<Connection*> ConnectionTable::partial() const {
 
 Connection* ConnectionTable::to_evict() const {
     const Account* heaviest = nullptr;
-    for (const auto& [uid, account] : accounts_)
-        if (!account.idle.empty() && (!heaviest || account.connections > heaviest->connections)) heaviest = &account;
-    return heaviest ? heaviest->idle.front() : nullptr;
+    for (const auto& [uid, account] : accounts_) {
+        bool has_any = !account.idle.empty() || !account.waiting.empty();
+        if (has_any && (!heaviest || account.connections > heaviest->connections)) heaviest = &account;
+    }
+    if (!heaviest) return nullptr;
+    return heaviest->idle.empty() ? heaviest->waiting.back() : heaviest->idle.front();
 }
 
 }  // namespace nsr::manager

@@ -76,8 +76,8 @@ public:
     /// Those that have sent half a message and are idle.
     std::vector<Connection*> partial() const;
 
-    /// The connection to give up when there is no room: the longest idle one of the uid that has the most. Null if none
-    /// is idle. So a uid loses none because of another one that has more.
+    /// The connection to give up when there is no room: the longest idle one of the uid that has the most, or the last
+    /// in its queue. Null if workers have them all. So a uid loses none because of another one that has more.
     Connection* to_evict() const;
 
 private:

@@ -2,6 +2,7 @@
 #include "manager/instance.h"
 
 #include <malloc.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,6 +37,8 @@ policy::Choice choose_level(const Options& options) {
 
 Result<int> run_instance(const Options& options) {
     if (geteuid() != 0) return fail(EPERM, "only root can hand out user ids");
+    // Processes that join a client's namespace share our memory: see namespaces/throw_away.h.
+    if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail_errno(errno, "PR_SET_DUMPABLE");
     umask(0022);  // a stricter one would hide the registry from those who may read it
     auto passed = TRY(take_passed_descriptors());
     size_t connections = TRY(max_connections());

@@ -20,6 +20,8 @@ using pool::WorkerState;
 
 /// So many workers may be busy for one uid: the others are for the others.
 constexpr int kMaxBusyPerUid = 16;
+/// A uid that has cost so many is not served any more, until they come back.
+constexpr size_t kMaxLostPerUid = 4;
 /// If connections still wait after this, another worker is started.
 constexpr uint64_t kGrowthUsec = 5'000;
 constexpr uint64_t kTickUsec = 1'000'000;
@@ -53,9 +55,7 @@ Status Manager::start() {
     sources_.push_back(TRY(loop_.watch_signal(SIGRTMIN + 18, [this](int value) { on_generic_signal(value); })));
     growth_timer_ = TRY(loop_.make_timer([this] {
         growing_ = false;
-        // Not for a uid that has all the workers that it may have: more would be of no use to it.
-        if (!jobs_.empty() || table_.next([this](const Account& account) { return may_have_worker(account); }))
-            pool_.grow();
+        if (work_waits()) pool_.grow();
         dispatch();
     }));
     tidy_timer_ = TRY(loop_.make_timer([this] {
@@ -96,10 +96,17 @@ void Manager::dispatch() {
     announce_demand();
 }
 
+// What only waits for its turn, a uid's with all the workers that it may have or a release behind another, needs no
+// further worker.
+bool Manager::work_waits() {
+    return next_job() != jobs_.end() ||
+           table_.next([this](const Account& account) { return may_have_worker(account); }) != nullptr;
+}
+
 // Lingering workers look at this before they wait, and the manager looks at them after it has said so: one of the two
 // sees the other.
 void Manager::announce_demand() {
-    bool waiting = table_.anybody_waits() || !jobs_.empty();
+    bool waiting = work_waits();
     auto demand = waiting ? Slot::Demand::kWaiting : Slot::Demand::kNone;
     if (demand != demand_) {
         demand_ = demand;
@@ -115,13 +122,16 @@ void Manager::announce_demand() {
     }
 }
 
-Manager::Step Manager::dispatch_job() {
-    if (jobs_.empty()) return Step::kNothingToDo;
-    // Releases take the registry lock again and again: one after the other, or they only get in each other's way.
-    bool released = std::ranges::any_of(
+// Releases exclude each other anyway: one after the other, or they only keep workers waiting.
+std::deque<Job>::iterator Manager::next_job() {
+    bool releasing = std::ranges::any_of(
         pool_.all(), [](const auto& worker) { return worker->job && worker->job->type == MessageType::kRelease; });
-    auto job = std::ranges::find_if(
-        jobs_, [&](const Job& candidate) { return !released || candidate.type != MessageType::kRelease; });
+    return std::ranges::find_if(
+        jobs_, [&](const Job& candidate) { return !releasing || candidate.type != MessageType::kRelease; });
+}
+
+Manager::Step Manager::dispatch_job() {
+    auto job = next_job();
     if (job == jobs_.end()) return Step::kNothingToDo;
     Worker* worker = pool_.find_idle();
     if (!worker) worker = claim_lingering();
@@ -138,7 +148,7 @@ bool Manager::may_have_worker(const Account& account) {
         return worker->connection && worker->uid == account.uid &&
                (state == WorkerState::kGiven || state == WorkerState::kBusy);
     });
-    return busy < kMaxBusyPerUid;
+    return busy < kMaxBusyPerUid && pool_.count_lost(account.uid) < kMaxLostPerUid;
 }
 
 Manager::Step Manager::dispatch_connection() {
@@ -270,13 +280,30 @@ void Manager::recover(Connection& connection, WorkerState last_state) {
 void Manager::on_worker_exit(Worker& worker) {
     if (worker.connection)
         if (Connection* connection = table_.find(*worker.connection)) recover(*connection, worker.slot.state());
-    if (worker.job && ++worker.job->attempts < kMaxAttempts) jobs_.push_back(std::move(*worker.job));
+    if (worker.job) retry(std::move(*worker.job));
     // Whatever it was at: nothing of a killed call may stay.
     jobs_.push_front({.type = MessageType::kRepair, .writer = worker.pid, .namespaces = {}});
     worker.connection.reset();
     worker.job.reset();
     worker.retiring = true;
     dispatch();
+}
+
+// One registration that no worker survives must not keep others from being released: they are tried one by one. What
+// cannot be done is left for later.
+void Manager::retry(Job job) {
+    ++job.attempts;
+    if (job.type == MessageType::kRelease && job.namespaces.size() > 1) {
+        for (const auto& identity : job.namespaces)
+            jobs_.push_back({.type = job.type, .namespaces = {identity}, .attempts = job.attempts});
+    } else if (job.attempts < kMaxAttempts) {
+        jobs_.push_back(std::move(job));
+    } else if (job.type == MessageType::kRelease) {
+        log::error("No worker can release user namespace {}", job.namespaces.front().inode);
+        reaper_.done(job.namespaces, job.namespaces);
+    } else {
+        log::error("Giving up a job after {} attempts", job.attempts);
+    }
 }
 
 void Manager::release(std::vector<NsIdentity> dead) {

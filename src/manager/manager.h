@@ -42,12 +42,15 @@ private:
     // hand-over
     void dispatch();
     enum class Step { kDone, kNothingToDo };
+    std::deque<Job>::iterator next_job();
+    void retry(Job job);
     Step dispatch_job();
     Step dispatch_connection();
     bool may_have_worker(const Account& account);
     Worker* claim_lingering();
     void hand_over(Worker& worker, Connection& connection);
     void hand_over(Worker& worker, Job job);
+    bool work_waits();
     void announce_demand();
 
     // workers

@@ -2,7 +2,6 @@
 #include "manager/startup.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <boost/json.hpp>
@@ -26,17 +25,30 @@ Result<UniqueFd> make_directory(const std::string& path, mode_t mode) {
     return sys::open_at(sys::kCwd, path, O_RDONLY | O_DIRECTORY);
 }
 
-// Workers hold it too, so that it is free only when the last one is gone: one of a killed manager's that is still at
-// work would write maps for a record that the new manager has just taken back.
-Result<UniqueFd> lock_instance(BorrowedFd runtime) {
-    TRY(sys::ensure_directory(runtime, "nsresource", 0755));
-    UniqueFd fd = TRY(sys::open_at(runtime, "nsresource/instance", O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
-    for (uint64_t end = sys::now_usec() + kLockUsec; flock(fd.get(), LOCK_EX | LOCK_NB) < 0; usleep(10'000)) {
-        int code = errno;
-        if (code != EWOULDBLOCK) return fail_errno(code, "lock of the instance");
-        if (sys::now_usec() > end) return fail(EBUSY, "another instance uses this runtime directory");
-    }
+constexpr char kManagerLock[] = "nsresource/manager";
+constexpr char kInstanceLock[] = "nsresource/instance";
+
+Result<UniqueFd> lock_file(BorrowedFd runtime, const std::string& path) {
+    UniqueFd fd = TRY(sys::open_at(runtime, path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+    TRY_WITHIN(path, sys::lock_exclusively(fd.borrow(), kLockUsec));
     return fd;
+}
+
+Result<UniqueFd> lock_manager(BorrowedFd runtime) {
+    auto fd = lock_file(runtime, kManagerLock);
+    if (!fd && fd.error().code() == ETIMEDOUT) return fail(EBUSY, "another instance uses this runtime directory");
+    return fd;
+}
+
+// Workers hold it too, so that it is free only when the last one is gone: one of a killed manager's that is still at
+// work would write maps for a record that the new manager has just taken back. They are killed along with their
+// manager; one that still holds it after this time is held in the kernel, and will not do anything any more.
+Result<UniqueFd> lock_instance(BorrowedFd runtime) {
+    auto fd = lock_file(runtime, kInstanceLock);
+    if (fd || fd.error().code() != ETIMEDOUT) return fd;
+    log::warning("Workers of an earlier instance are held in the kernel; they are left to themselves");
+    TRY(sys::unlink_at(runtime, kInstanceLock));
+    return lock_file(runtime, kInstanceLock);
 }
 
 std::vector<Uid> transient_starts(const registry::Registration& registration) {
@@ -52,6 +64,8 @@ Result<Premises> enter_premises(const Options& options) {
     Premises premises;
     premises.runtime = TRY(make_directory(options.runtime_dir, 0755));
     premises.state = TRY(make_directory(options.state_dir, 0755));
+    TRY(sys::ensure_directory(premises.runtime.borrow(), "nsresource", 0755));
+    premises.manager_lock = TRY(lock_manager(premises.runtime.borrow()));
     premises.instance_lock = TRY(lock_instance(premises.runtime.borrow()));
     return premises;
 }
@@ -76,7 +90,10 @@ Result<service::Context> open_context(const Premises& premises, const Options& o
 }
 
 Result<std::vector<NsIdentity>> recover(service::Context& context) {
-    for (pid_t writer : TRY(context.store.pending())) TRY(service::repair(context, writer));
+    // One that cannot be decided now stays recorded, so that its range stays taken, until the next start.
+    for (pid_t writer : TRY(context.store.pending()))
+        if (auto repaired = service::repair(context, writer); !repaired)
+            log::error("Cannot repair what worker {} left: {}", writer, repaired.error().what());
     std::vector<NsIdentity> living;
     std::vector<Uid> in_use;
     auto judge = [&](const registry::Registration& registration) {

@@ -11,7 +11,9 @@ namespace nsr::manager {
 
 /// The directories, and the lock that keeps a second instance away from them.
 struct Premises {
-    UniqueFd runtime, state, instance_lock;
+    UniqueFd runtime, state;
+    UniqueFd manager_lock;   ///< the manager's own
+    UniqueFd instance_lock;  ///< shared with its workers
 };
 /// EBUSY if another instance, or a worker of one, is still there after some seconds.
 Result<Premises> enter_premises(const Options& options);

@@ -21,6 +21,9 @@ namespace {
 constexpr size_t kMaxStarts = 250;
 constexpr uint64_t kStartWindowUsec = 2'000'000;
 constexpr uint64_t kIdleUsec = 25'000'000;
+constexpr uint64_t kDeadlineGraceUsec = 1'000'000;
+/// A process that was killed is gone within this time, unless the kernel holds it.
+constexpr uint64_t kDeathUsec = 2'000'000;
 
 void kill_process(const Worker& worker) { syscall(SYS_pidfd_send_signal, worker.pidfd.get(), SIGKILL, nullptr, 0); }
 
@@ -126,8 +129,10 @@ void WorkerPool::on_exit(Worker& worker) {
         events_.on_message(worker, std::move(**message));
     }
     log_exit(worker);
+    auto is_this = [&](const auto& candidate) { return candidate.get() == &worker; };
+    if (std::erase_if(lost_, is_this) > 0) return;
     events_.on_exit(worker);
-    std::erase_if(workers_, [&](const auto& candidate) { return candidate.get() == &worker; });
+    std::erase_if(workers_, is_this);
     refill();
 }
 
@@ -157,13 +162,36 @@ void WorkerPool::retire_idle() {
 
 void WorkerPool::kill_late() {
     uint64_t now = sys::now_usec();
+    std::vector<Worker*> lost;
     for (auto& worker : workers_) {
+        if (worker->killed_at_usec != 0) {
+            if (worker->killed_at_usec + kDeathUsec < now) lost.push_back(worker.get());
+            continue;
+        }
         uint64_t deadline = worker->slot.deadline_usec();
-        if (deadline == 0 || deadline > now) continue;
+        // The worker looks at its deadline, too, and is given the time to say so.
+        if (deadline == 0 || deadline + kDeadlineGraceUsec > now) continue;
         log::error("Worker {} has passed its deadline, and is killed", worker->pid);
-        worker->slot.set_deadline_usec(0);
+        worker->killed_at_usec = now;
         kill_process(*worker);
     }
+    for (Worker* worker : lost) lose(*worker);
+}
+
+// It will never run another instruction of ours, so that what it left can be repaired as if it were gone.
+void WorkerPool::lose(Worker& worker) {
+    log::error("Worker {} is held in the kernel, by a descriptor of uid {} it seems: counted as lost", worker.pid,
+               worker.uid);
+    events_.on_exit(worker);
+    auto place = std::ranges::find_if(workers_, [&](const auto& candidate) { return candidate.get() == &worker; });
+    lost_.push_back(std::move(*place));
+    workers_.erase(place);
+    worker.channel_source = Source();
+    refill();
+}
+
+size_t WorkerPool::count_lost(Uid uid) const {
+    return static_cast<size_t>(std::ranges::count_if(lost_, [&](const auto& worker) { return worker->uid == uid; }));
 }
 
 void WorkerPool::stop(uint64_t grace_usec) {
@@ -173,8 +201,16 @@ void WorkerPool::stop(uint64_t grace_usec) {
         struct pollfd poll{worker->pidfd.get(), POLLIN, 0};
         uint64_t now = sys::now_usec();
         auto ended = sys::poll({&poll, 1}, end > now ? end - now : 0);
-        if (!ended || *ended == 0) kill_process(*worker);
-        log_exit(*worker);
+        if (ended && *ended > 0) {
+            log_exit(*worker);
+            continue;
+        }
+        kill_process(*worker);
+        ended = sys::poll({&poll, 1}, kDeathUsec);
+        if (ended && *ended > 0)
+            log_exit(*worker);
+        else
+            log::error("Worker {} is held in the kernel, and left behind", worker->pid);
     }
     workers_.clear();
 }

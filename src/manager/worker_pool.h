@@ -41,6 +41,7 @@ struct Worker {
     Uid uid;                             ///< whose connection that is
     std::optional<Job> job;
     uint64_t idle_since_usec = 0;
+    uint64_t killed_at_usec = 0;  ///< 0: it was not
     Source channel_source, exit_source;
 };
 
@@ -76,10 +77,14 @@ public:
     void retire_idle();
     /// Ends one when it has done what it is at; it gets nothing more to do.
     static void retire(Worker& worker);
-    /// Kills those that have passed their deadline.
+    /// Kills those that have passed their deadline, and counts those as lost that do not even die: a client's
+    /// descriptor of a file system that does not answer holds them in the kernel (close(2) of FUSE, for one).
     void kill_late();
-    /// Ends all: asks them by closing their channels, kills what is left after `grace_usec`.
+    /// Ends all: asks them by closing their channels, kills what is left after `grace_usec`, and leaves behind what
+    /// does not die of that.
     void stop(uint64_t grace_usec);
+    /// How many workers this uid has cost for good, so far.
+    size_t count_lost(Uid uid) const;
 
     /// An idle worker, the one that was busy last; null if there is none.
     Worker* find_idle();
@@ -93,11 +98,13 @@ private:
     void on_channel(Worker& worker);
     void on_exit(Worker& worker);
     void log_exit(const Worker& worker) const;
+    void lose(Worker& worker);
 
     EventLoop& loop_;
     Config config_;
     Events events_;
     std::vector<std::unique_ptr<Worker>> workers_;
+    std::vector<std::unique_ptr<Worker>> lost_;  ///< killed, but still held in the kernel
     std::deque<uint64_t> starts_usec_;
     Source refill_timer_;
 };

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,7 +39,11 @@ private:
 // is the errno of the step that failed.
 __attribute__((no_sanitize("address", "undefined"))) int child(void* argument) {
     const auto& task = *static_cast<const ThrowAway::Task*>(argument);
+    // A process inside may stop this one: it must not outlive the worker whose memory and descriptors it shares. A
+    // change of credentials clears the wish, so it is said again.
+    syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
     if (syscall(SYS_setns, task.join.get(), CLONE_NEWUSER) < 0) syscall(SYS_exit_group, errno);
+    syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
     for (size_t i = 0; task.open && task.open[i]; ++i) {
         long fd = syscall(SYS_openat, AT_FDCWD, task.open[i], O_RDWR | O_CLOEXEC);
         if (fd < 0) syscall(SYS_exit_group, errno);

@@ -51,10 +51,17 @@ TEST_F(ConnectionTableTest, TheHeaviestUidLosesItsLongestIdleOne) {
     EXPECT_EQ(table.to_evict(), &second);
 }
 
-TEST_F(ConnectionTableTest, WhatIsNotIdleIsNotEvicted) {
-    table.set_waiting(add(1000));
+TEST_F(ConnectionTableTest, WhatAWorkerHasIsNotEvicted) {
     add(1000);
     EXPECT_EQ(table.to_evict(), nullptr);
+}
+
+TEST_F(ConnectionTableTest, AUidWhoseConnectionsAllWaitIsNoBetterOff) {
+    table.set_idle(add(1001));
+    table.set_waiting(add(1000));
+    Connection& last = add(1000);
+    table.set_waiting(last);
+    EXPECT_EQ(table.to_evict(), &last);
 }
 
 TEST_F(ConnectionTableTest, ForgetsWhatIsRemovedInAnyState) {
