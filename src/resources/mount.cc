@@ -13,6 +13,7 @@
 #include <array>
 #include <cstdio>
 
+#include "base/sys.h"
 #include "namespaces/user_namespace.h"
 
 namespace nsr::resources {
@@ -78,9 +79,11 @@ Result<std::optional<UniqueFd>> Mount::pin() const {
     if (TRY(superblock_holds(fd_.borrow())) == Holds::kMaybeNamespace) return std::optional<UniqueFd>();
     // Not a duplicate: that would keep the credentials of whoever opened the directory, or the nameless mount namespace
     // of a detached mount, and by either the user namespace.
-    UniqueFd pin(static_cast<int>(syscall(SYS_open_tree, fd_.get(), "", AT_EMPTY_PATH | O_CLOEXEC)));
+    UniqueFd path(static_cast<int>(syscall(SYS_open_tree, fd_.get(), "", AT_EMPTY_PATH | O_CLOEXEC)));
     int code = errno;
-    if (!pin) return fail_errno(code, "open_tree");
+    if (!path) return fail_errno(code, "open_tree");
+    // Nor with O_PATH: systemd takes into its store only what epoll_ctl(2) does not call a bad descriptor.
+    UniqueFd pin = TRY(sys::open_at(path.borrow(), ".", O_RDONLY | O_DIRECTORY));
     return std::optional(std::move(pin));
 }
 

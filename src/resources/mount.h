@@ -21,7 +21,7 @@ public:
 
     /// Unique in this boot from Linux 6.8 on (STATX_MNT_ID_UNIQUE), else reused once the mount is gone.
     uint64_t id() const { return id_; }
-    /// A descriptor (O_PATH) to be kept for as long as the mount is to stay. Nothing, where to keep one could keep a
+    /// A descriptor to be kept for as long as the mount is to stay. Nothing, where to keep one could keep a
     /// user namespace alive: file systems that may be owned by one (of those, only a tmpfs of the initial namespace is
     /// known not to be), and all before Linux 6.9, where an id-mapped mount is enough. A file system that a managed
     /// namespace owns dies with it, and needs no pin.

@@ -209,7 +209,6 @@ class Systemd(unittest.TestCase):
             self.run_inside('rm', *paths)
             self.run_inside('systemctl', 'daemon-reload')
 
-    @unittest.expectedFailure  # the pin is an O_PATH descriptor, which systemd does not store
     def test_pinned_mount_outlasts_a_restart(self):
         client = subprocess.Popen(['nsenter', '--target', str(self.machine.pid), '--all', 'python3', '-B', '-c', HOLDER,
                                    os.path.join(SOURCE, 'tests/conformance')],
