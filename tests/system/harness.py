@@ -214,8 +214,8 @@ class Instance:
         """What an instance that has ended must not leave; its registry, locks and state are meant to stay."""
         found = ['process %d' % pid for pid in processes_about(self.run)]
         found += ['mount ' + line for line in read('/proc/self/mounts').split('\n') if self.scratch in line]
-        kept = {'nsresource', 'nsresource/registry', 'nsresource/pending', 'nsresource/instance', 'nsresource/manager', 'nsresource/releasing', 'nsresource/fresh',
-                'nsresource/taken', 'nsresource/cgroups', 'userdb'}
+        own = ('registry', 'pending', 'instance', 'manager', 'releasing', 'fresh', 'taken', 'cgroups')
+        kept = {'nsresource', 'userdb', *('nsresource/' + name for name in own)}
         for place, directories, files in os.walk(self.run):
             for name in directories + files:
                 path = os.path.relpath(os.path.join(place, name), self.run)
