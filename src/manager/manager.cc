@@ -231,7 +231,7 @@ void Manager::on_message(Worker& worker, Message message) {
             break;
         case MessageType::kKeepMount:
             if (message.namespaces.size() == 1 && message.fd)
-                pins_.keep(message.namespaces.front().inode, std::move(message.fd));
+                pins_.keep(message.namespaces.front(), std::move(message.fd));
             return;
         case MessageType::kLowOnRanges:
             if (std::ranges::none_of(jobs_, [](const Job& job) { return job.type == MessageType::kRefill; }))
@@ -249,7 +249,7 @@ void Manager::on_job_done(Worker& worker, const Message& message) {
     if (is_release) {
         reaper_.done(worker.job->namespaces, message.namespaces);
         for (const auto& identity : worker.job->namespaces)
-            if (std::ranges::find(message.namespaces, identity) == message.namespaces.end()) pins_.drop(identity.inode);
+            if (std::ranges::find(message.namespaces, identity) == message.namespaces.end()) pins_.drop(identity);
     }
     // A release may have left a busy cgroup behind, and tidying up may not have come to its end.
     if (is_release || message.type == MessageType::kUntidy) tidy_later();

@@ -20,9 +20,14 @@ constexpr size_t kMaxPins = 4096;
 /// That wait for the service manager to listen.
 constexpr size_t kMaxNotes = 2 * kMaxPins;
 
+// In the same mount, too: another mount of the directory has to be kept by a descriptor of its own.
 bool is_same_directory(const UniqueFd& a, const UniqueFd& b) {
-    auto one = sys::stat_fd(a.borrow()), other = sys::stat_fd(b.borrow());
-    return one && other && one->st_dev == other->st_dev && one->st_ino == other->st_ino;
+    struct statx one{}, other{};
+    constexpr unsigned kWanted = STATX_INO | STATX_MNT_ID;
+    if (statx(a.get(), "", AT_EMPTY_PATH, kWanted, &one) < 0 || statx(b.get(), "", AT_EMPTY_PATH, kWanted, &other) < 0)
+        return false;
+    return one.stx_mnt_id == other.stx_mnt_id && one.stx_ino == other.stx_ino &&
+           one.stx_dev_major == other.stx_dev_major && one.stx_dev_minor == other.stx_dev_minor;
 }
 
 // systemd-nsresourced stores user namespaces under the same names: one of those would never die.
@@ -58,45 +63,56 @@ void MountPins::flush() {
     }
 }
 
-void MountPins::keep(NsInode userns, UniqueFd mount) {
-    auto& pins = pins_[userns];
+std::vector<UniqueFd>& MountPins::pins_of(const NsIdentity& userns) {
+    // An inode number that has a new namespace behind it: the release of the old one is not heard of yet.
+    auto found = pins_.find(userns.inode);
+    if (found != pins_.end() && found->second.userns != userns) drop(NsIdentity(found->second.userns));
+    Entry& entry = pins_[userns.inode];
+    entry.userns = userns;
+    return entry.pins;
+}
+
+void MountPins::keep(const NsIdentity& userns, UniqueFd mount) {
+    auto& pins = pins_of(userns);
     if (std::ranges::any_of(pins, [&](const UniqueFd& pin) { return is_same_directory(pin, mount); })) return;
     if (pins.size() >= kMaxPinsPerNamespace || count_ >= kMaxPins)
-        return log::warning("User namespace {} has too many mounts: one more is not kept", userns);
-    store(userns, mount.borrow());
+        return log::warning("User namespace {} has too many mounts: one more is not kept", userns.inode);
+    store(userns.inode, mount.borrow());
     pins.push_back(std::move(mount));
     ++count_;
 }
 
 void MountPins::take_back(std::vector<std::pair<NsInode, UniqueFd>> stored, const std::vector<NsIdentity>& living) {
-    std::unordered_set<NsInode> alive, spoiled;
-    for (const auto& identity : living) alive.insert(identity.inode);
-    std::vector<std::pair<NsInode, UniqueFd>> fit;
-    for (auto& [userns, fd] : stored) {
-        auto pin = alive.contains(userns) ? make_pin(std::move(fd)) : std::nullopt;
+    std::unordered_map<NsInode, NsIdentity> alive;
+    for (const auto& identity : living) alive.emplace(identity.inode, identity);
+    std::unordered_set<NsInode> spoiled;
+    std::vector<std::pair<NsIdentity, UniqueFd>> fit;
+    for (auto& [inode, fd] : stored) {
+        auto userns = alive.find(inode);
+        auto pin = userns != alive.end() ? make_pin(std::move(fd)) : std::nullopt;
         if (pin)
-            fit.emplace_back(userns, std::move(*pin));
+            fit.emplace_back(userns->second, std::move(*pin));
         else
-            spoiled.insert(userns);
+            spoiled.insert(inode);
     }
     for (NsInode userns : spoiled) drop_from_store(userns);
     for (auto& [userns, pin] : fit) {
         // A name is dropped with all that it stands for, so the good ones under it have to be stored again.
-        if (spoiled.contains(userns)) {
+        if (spoiled.contains(userns.inode)) {
             keep(userns, std::move(pin));
         } else {
-            pins_[userns].push_back(std::move(pin));
+            pins_of(userns).push_back(std::move(pin));
             ++count_;
         }
     }
 }
 
-void MountPins::drop(NsInode userns) {
-    auto found = pins_.find(userns);
-    if (found == pins_.end()) return;
-    count_ -= found->second.size();
+void MountPins::drop(const NsIdentity& userns) {
+    auto found = pins_.find(userns.inode);
+    if (found == pins_.end() || found->second.userns != userns) return;
+    count_ -= found->second.pins.size();
     pins_.erase(found);
-    drop_from_store(userns);
+    drop_from_store(userns.inode);
 }
 
 }  // namespace nsr::manager

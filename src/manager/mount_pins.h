@@ -21,26 +21,31 @@ public:
     static constexpr std::string_view kStorePrefix = "userns-";
 
     /// Keeps it; one for a directory that is kept already is closed, and so are those above a bound.
-    void keep(NsInode userns, UniqueFd mount);
+    void keep(const NsIdentity& userns, UniqueFd mount);
     /// What comes from the store at start: kept if its namespace is among the `living`, else dropped, and so is what is
     /// not fit to be kept.
     void take_back(std::vector<std::pair<NsInode, UniqueFd>> stored, const std::vector<NsIdentity>& living);
     /// Lets all go of a namespace that is no longer registered.
-    void drop(NsInode userns);
+    void drop(const NsIdentity& userns);
     /// Tells the service manager what it had no time for so far.
     void flush();
 
 private:
+    struct Entry {
+        NsIdentity userns;
+        std::vector<UniqueFd> pins;
+    };
     struct Note {
         std::string text;
         UniqueFd fd;
     };
 
+    std::vector<UniqueFd>& pins_of(const NsIdentity& userns);
     void store(NsInode userns, BorrowedFd mount);
     void drop_from_store(NsInode userns);
 
     std::deque<Note> notes_;
-    std::unordered_map<NsInode, std::vector<UniqueFd>> pins_;
+    std::unordered_map<NsInode, Entry> pins_;
     size_t count_ = 0;
 };
 
