@@ -44,7 +44,7 @@ Result<int> run_instance(const Options& options) {
     size_t connections = TRY(max_connections());
     auto premises = TRY(enter_premises(options));
     auto choice = choose_level(options);
-    auto context = TRY(open_context(premises, options, choice.level));
+    auto context = TRY(service::Context::open(options.runtime_dir, options.state_dir, choice.level));
     auto living = TRY_WITHIN("recovery of the registry", recover(context));
     auto socket = TRY(ListeningSocket::acquire(options.runtime_dir, std::move(passed.listening)));
     auto loop = TRY(EventLoop::create());

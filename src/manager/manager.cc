@@ -26,9 +26,6 @@ constexpr size_t kMaxLostPerUid = 4;
 constexpr uint64_t kGrowthUsec = 5'000;
 constexpr uint64_t kTickUsec = 1'000'000;
 constexpr uint64_t kStopGraceUsec = 5'000'000;
-constexpr int kMaxAttempts = 3;
-/// Between two attempts at cgroups that are busy.
-constexpr uint64_t kTidyUsec = 2'000'000;
 
 }  // namespace
 
@@ -122,26 +119,6 @@ void Manager::announce_demand() {
     }
 }
 
-// Releases exclude each other anyway: one after the other, or they only keep workers waiting.
-std::deque<Job>::iterator Manager::next_job() {
-    bool releasing = std::ranges::any_of(
-        pool_.all(), [](const auto& worker) { return worker->job && worker->job->type == MessageType::kRelease; });
-    return std::ranges::find_if(
-        jobs_, [&](const Job& candidate) { return !releasing || candidate.type != MessageType::kRelease; });
-}
-
-Manager::Step Manager::dispatch_job() {
-    auto job = next_job();
-    if (job == jobs_.end()) return Step::kNothingToDo;
-    Worker* worker = pool_.find_idle();
-    if (!worker) worker = claim_lingering();
-    if (!worker) return Step::kNothingToDo;
-    Job next = std::move(*job);
-    jobs_.erase(job);
-    hand_over(*worker, std::move(next));
-    return Step::kDone;
-}
-
 bool Manager::may_have_worker(const Account& account) {
     auto busy = std::ranges::count_if(pool_.all(), [&](const auto& worker) {
         WorkerState state = worker->slot.state();
@@ -195,17 +172,6 @@ void Manager::hand_over(Worker& worker, Connection& connection) {
     worker.uid = Uid(connection.peer.uid);
 }
 
-void Manager::hand_over(Worker& worker, Job job) {
-    Message message;
-    message.type = job.type;
-    message.writer = job.writer;
-    message.namespaces = job.namespaces;
-    worker.slot.set_state(WorkerState::kBusy);
-    if (auto sent = worker.channel.send(message); !sent)
-        log::error("Worker {} takes no job: {}", worker.pid, sent.error().what());
-    worker.job = std::move(job);
-}
-
 void Manager::set_idle(Worker& worker) {
     worker.slot.set_state(WorkerState::kIdle);
     worker.slot.set_demand(demand_);
@@ -244,21 +210,6 @@ void Manager::on_message(Worker& worker, Message message) {
     dispatch();
 }
 
-void Manager::on_job_done(Worker& worker, const Message& message) {
-    bool is_release = worker.job && worker.job->type == MessageType::kRelease;
-    if (is_release) {
-        reaper_.done(worker.job->namespaces, message.namespaces);
-        for (const auto& identity : worker.job->namespaces)
-            if (std::ranges::find(message.namespaces, identity) == message.namespaces.end()) pins_.drop(identity);
-    }
-    // A release may have left a busy cgroup behind, and tidying up may not have come to its end.
-    if (is_release || message.type == MessageType::kUntidy) tidy_later();
-    worker.job.reset();
-    set_idle(worker);
-}
-
-void Manager::tidy_later() { tidy_timer_.fire_after(kTidyUsec); }
-
 void Manager::on_connection_back(Worker& worker, uint64_t id, MessageType how) {
     // A message about a connection that was claimed meanwhile, or evicted, concerns nobody.
     if (worker.connection != id) return;
@@ -286,32 +237,6 @@ void Manager::on_worker_exit(Worker& worker) {
     worker.connection.reset();
     worker.job.reset();
     worker.retiring = true;
-    dispatch();
-}
-
-// One registration that no worker survives must not keep others from being released: they are tried one by one. What
-// cannot be done is left for later.
-void Manager::retry(Job job) {
-    ++job.attempts;
-    if (job.type == MessageType::kRelease && job.namespaces.size() > 1) {
-        for (const auto& identity : job.namespaces)
-            jobs_.push_back({.type = job.type, .namespaces = {identity}, .attempts = job.attempts});
-    } else if (job.attempts < kMaxAttempts) {
-        jobs_.push_back(std::move(job));
-    } else if (job.type == MessageType::kRelease) {
-        log::error("No worker can release user namespace {}", job.namespaces.front().inode);
-        reaper_.done(job.namespaces, job.namespaces);
-    } else {
-        log::error("Giving up a job after {} attempts", job.attempts);
-    }
-}
-
-void Manager::release(std::vector<NsIdentity> dead) {
-    for (size_t i = 0; i < dead.size(); i += pool::kMaxNamespaces) {
-        auto begin = dead.begin() + static_cast<std::ptrdiff_t>(i);
-        auto end = dead.begin() + static_cast<std::ptrdiff_t>(std::min(i + pool::kMaxNamespaces, dead.size()));
-        jobs_.push_back({.type = MessageType::kRelease, .namespaces = {begin, end}});
-    }
     dispatch();
 }
 

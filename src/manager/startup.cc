@@ -51,13 +51,6 @@ Result<UniqueFd> lock_instance(BorrowedFd runtime) {
     return lock_file(runtime, kInstanceLock);
 }
 
-std::vector<Uid> transient_starts(const registry::Registration& registration) {
-    std::vector<Uid> starts;
-    if (registration.is_transient()) starts.push_back(registration.range->start);
-    for (const auto& delegate : registration.delegates) starts.push_back(delegate.start);
-    return starts;
-}
-
 }  // namespace
 
 Result<Premises> enter_premises(const Options& options) {
@@ -70,25 +63,6 @@ Result<Premises> enter_premises(const Options& options) {
     return premises;
 }
 
-Result<service::Context> open_context(const Premises& premises, const Options& options, policy::Level level) {
-    UniqueFd nsresource = TRY(sys::open_at(premises.runtime.borrow(), "nsresource", O_RDONLY | O_DIRECTORY));
-    service::Context context{.store = TRY(registry::Store::open(premises.runtime.borrow())),
-                             .prober = TRY(namespaces::Prober::create()),
-                             .own = TRY(namespaces::UserNamespace::own()),
-                             .host_ids = ranges::HostIds(service::host_ids_config(options.runtime_dir)),
-                             .authority = {},
-                             .level = level,
-                             .taken = TRY(ranges::TakenMap::open(nsresource.borrow())),
-                             .used_set = {},
-                             .writer = getpid(),
-                             .took_fresh_range = false,
-                             .announce = [](const NsIdentity&) {},
-                             .keep_mount = {}};
-    if (level == policy::Level::kEnforce || level == policy::Level::kQuarantine)
-        context.used_set = TRY(ranges::UsedSet::open(premises.state.borrow(), premises.runtime.borrow()));
-    return context;
-}
-
 Result<std::vector<NsIdentity>> recover(service::Context& context) {
     // One that cannot be decided now stays recorded, so that its range stays taken, until the next start.
     for (pid_t writer : TRY(context.store.pending()))
@@ -99,7 +73,7 @@ Result<std::vector<NsIdentity>> recover(service::Context& context) {
     auto judge = [&](const registry::Registration& registration) {
         if (context.prober.probe(registration.userns) == namespaces::Life::kDead) return registry::Verdict::kRemove;
         living.push_back(registration.userns);
-        for (Uid start : transient_starts(registration)) in_use.push_back(start);
+        for (Uid start : registration.starts()) in_use.push_back(start);
         return registry::Verdict::kKeep;
     };
     auto report = TRY(registry::recover(context.store, judge));

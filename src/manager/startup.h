@@ -21,9 +21,6 @@ Result<Premises> enter_premises(const Options& options);
 /// Puts right what an earlier instance left, whenever it was killed, and gives the namespaces that live.
 Result<std::vector<NsIdentity>> recover(service::Context& context);
 
-/// Opens everything that a level needs, and marks ranges ahead where it needs that.
-Result<service::Context> open_context(const Premises& premises, const Options& options, policy::Level level);
-
 /// As many connections as the limit on descriptors leaves room for; raises that limit as far as it goes.
 Result<size_t> max_connections();
 

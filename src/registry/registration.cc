@@ -171,6 +171,13 @@ bool Registration::is_transient() const {
            is_pool_range(range->start.value, range->size);
 }
 
+std::vector<Uid> Registration::starts() const {
+    std::vector<Uid> starts;
+    if (is_transient()) starts.push_back(range->start);
+    for (const Delegate& delegate : delegates) starts.push_back(delegate.start);
+    return starts;
+}
+
 Result<Registration> parse_registration(std::string_view text) {
     if (text.size() > kMaxFileSize) return fail(EBADMSG, "larger than {} bytes", kMaxFileSize);
     // A record of usual size is read without asking the heap: a look-up of a user reads one each time.

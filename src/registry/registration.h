@@ -52,6 +52,8 @@ struct Registration {
     /// Whether the range is one of the pools, not the caller's own id of `type: self`. Only such ranges are exclusive,
     /// have the links u<start> and g<start>, and have user records by id.
     bool is_transient() const;
+    /// The first ids of all ranges of the pools that it holds: its own, and those handed to it to be handed on.
+    std::vector<Uid> starts() const;
     bool operator==(const Registration&) const = default;
 };
 

@@ -18,6 +18,9 @@ namespace nsr::service {
 
 /// What the methods work with; one for each worker.
 struct Context {
+    /// Over an existing runtime and state directory. Nobody is told of anything, at first.
+    static Result<Context> open(const std::string& runtime_dir, const std::string& state_dir, policy::Level level);
+
     registry::Store store;
     namespaces::Prober prober;
     namespaces::UserNamespace own;
@@ -36,10 +39,6 @@ struct Context {
     /// Gives the manager a descriptor that keeps a mount for as long as the namespace is registered.
     std::function<Status(const NsIdentity&, UniqueFd)> keep_mount;
 };
-
-/// Where a service with this runtime directory looks for other users of ids: the host's files and user databases, and
-/// those announced beside its own socket.
-ranges::HostIds::Config host_ids_config(const std::string& runtime_dir);
 
 /// Keeps Context::taken with the registry: to be called after a registration was added or removed.
 void note_taken(Context& context, const registry::Registration& registration);

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "worker/setup.h"
 
-#include <fcntl.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 #include <csignal>
-
-#include "base/sys.h"
 
 namespace nsr::worker {
 
@@ -31,24 +27,7 @@ Status confine() {
 }
 
 Result<service::Context> open_context(const Arguments& arguments, const pool::Channel& channel) {
-    UniqueFd runtime = TRY(sys::open_at(sys::kCwd, arguments.runtime_dir, O_RDONLY | O_DIRECTORY));
-    UniqueFd nsresource = TRY(sys::open_at(runtime.borrow(), "nsresource", O_RDONLY | O_DIRECTORY));
-    service::Context context{.store = TRY(registry::Store::open(runtime.borrow())),
-                             .prober = TRY(namespaces::Prober::create()),
-                             .own = TRY(namespaces::UserNamespace::own()),
-                             .host_ids = ranges::HostIds(service::host_ids_config(arguments.runtime_dir)),
-                             .authority = {},
-                             .level = arguments.level,
-                             .taken = TRY(ranges::TakenMap::open(nsresource.borrow())),
-                             .used_set = {},
-                             .writer = getpid(),
-                             .took_fresh_range = false,
-                             .announce = {},
-                             .keep_mount = {}};
-    if (arguments.level == policy::Level::kEnforce || arguments.level == policy::Level::kQuarantine) {
-        UniqueFd state = TRY(sys::open_at(sys::kCwd, arguments.state_dir, O_RDONLY | O_DIRECTORY));
-        context.used_set = TRY(ranges::UsedSet::open(state.borrow(), runtime.borrow()));
-    }
+    auto context = TRY(service::Context::open(arguments.runtime_dir, arguments.state_dir, arguments.level));
     context.announce = [&channel](const NsIdentity& identity) {
         pool::Message message;
         message.type = pool::MessageType::kRegistered;

@@ -97,8 +97,7 @@ Status Worker::release(const Message& message) {
 
 Status Worker::repair(const Message& message) {
     // A worker that fails ends, and the manager gives the job to another one.
-    TRY_WITHIN(fmt::format("repair of what worker {} left", message.writer),
-               service::repair(context_, message.writer));
+    TRY_WITHIN(fmt::format("repair of what worker {} left", message.writer), service::repair(context_, message.writer));
     Message answer;
     answer.type = MessageType::kJobDone;
     return channel_.send(answer);
