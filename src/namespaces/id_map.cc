@@ -37,6 +37,18 @@ Result<IdMap> parse_id_map(std::string_view text) {
     return map;
 }
 
+bool has_overlap(const IdMap& map) {
+    auto meet = [](uint32_t a, uint32_t a_count, uint32_t b, uint32_t b_count) {
+        return uint64_t{a} < uint64_t{b} + b_count && uint64_t{b} < uint64_t{a} + a_count;
+    };
+    for (size_t i = 0; i < map.size(); ++i)
+        for (size_t j = 0; j < i; ++j)
+            if (meet(map[i].inside, map[i].count, map[j].inside, map[j].count) ||
+                meet(map[i].outside, map[i].count, map[j].outside, map[j].count))
+                return true;
+    return false;
+}
+
 std::string format_id_map(const IdMap& map) {
     std::string text;
     for (const auto& line : map) text += fmt::format("{} {} {}\n", line.inside, line.outside, line.count);

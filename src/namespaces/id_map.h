@@ -23,6 +23,8 @@ using IdMap = std::vector<IdMapLine>;
 
 /// EBADMSG for what is no map.
 Result<IdMap> parse_id_map(std::string_view text);
+/// Whether an id inside or outside is in two lines, which the kernel does not take.
+bool has_overlap(const IdMap& map);
 std::string format_id_map(const IdMap& map);
 
 }  // namespace nsr::namespaces

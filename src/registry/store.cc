@@ -102,14 +102,17 @@ Result<Taken> Store::name_taken(std::string_view name) const {
     return any_exists(registry_dir(), {name_file(name)});
 }
 
-Result<size_t> Store::count_owned(Uid owner) const {
-    size_t count = 0;
+Result<std::vector<NsInode>> Store::owned(Uid owner) const {
+    std::vector<NsInode> inodes;
     Status visited = visit_directory(registry_dir(), owner_directory(owner), [&](std::string_view file, uint64_t) {
-        if (parse_file_name(file).kind == FileKind::kEntry) ++count;
+        FileName name = parse_file_name(file);
+        if (name.kind == FileKind::kEntry) inodes.emplace_back(name.number);
     });
     if (!visited && visited.error().code() != ENOENT) return std::unexpected(std::move(visited).error());
-    return count;
+    return inodes;
 }
+
+Result<size_t> Store::count_owned(Uid owner) const { return TRY(owned(owner)).size(); }
 
 // A directory of a tmpfs has a size of 20 for each of its entries (BOGO_DIRENT_SIZE in the kernel's mm/shmem.c).
 Result<size_t> Store::bound_owned(Uid owner) const {

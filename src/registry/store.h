@@ -28,6 +28,7 @@ private:
 };
 
 enum class Taken { kFree, kTaken };
+enum class Progress { kPending, kCommitted };
 
 /// The directory of records. Look-ups take no lock and give what is there at that moment: nullopt where there is no
 /// file, an error where the file is broken or does not agree with its name (the caller logs it and treats the thing
@@ -60,6 +61,8 @@ public:
     Result<Taken> name_taken(std::string_view name) const;
     /// How many registrations `owner` has.
     Result<size_t> count_owned(Uid owner) const;
+    /// The namespaces of them.
+    Result<std::vector<NsInode>> owned(Uid owner) const;
     /// No less than count_owned(): on a tmpfs by one system call, however many there are.
     Result<size_t> bound_owned(Uid owner) const;
     /// All registered namespaces, in no order; one pass over the directory, nothing is read.
@@ -84,6 +87,8 @@ public:
     /// error where some or all is missing already; what belongs to another registration by now is left alone.
     Status remove(const Lock& lock, const Registration& registration);
 
+    /// Whether the call that made a registration has come to its end. ENOENT: there is no entry.
+    Result<Progress> progress(const Registration& registration) const;
     /// Records what `writer` is about to add to a registration, which is all that `added` lists of cgroups and
     /// interfaces; until end_addition() it counts as half done.
     Status begin_addition(const Lock& lock, const Registration& added, pid_t writer);

@@ -94,6 +94,8 @@ Status Store::add(const Lock&, const Registration& registration, pid_t writer) {
     if (!is_valid_name(registration.name)) return fail(EINVAL, "not a name that a registration can have");
     std::string pending = pending_file(writer);
     std::string text = format_registration(registration);
+    // What cannot be read again would never be released.
+    TRY_WITHIN("record to be written", parse_registration(text));
     Status written = write_new_file(pending_.borrow(), pending, text);
     if (!written && written.error().code() == EEXIST) {
         // What an earlier call of this writer left unfinished stays recorded, if it was, until its namespace dies.
@@ -129,6 +131,11 @@ Status Store::remove(const Lock&, const Registration& registration) {
     TRY(remove_owner_directory(registry_dir(), registration.owner));
     if (!entry) return {};
     return unless_missing(sys::unlink_at(registry_dir(), entry_file(registration.userns.inode)));
+}
+
+Result<Progress> Store::progress(const Registration& registration) const {
+    auto st = TRY(sys::stat_at(registry_dir(), entry_file(registration.userns.inode)));
+    return st.st_nlink > link_files(registration).size() + 1 ? Progress::kPending : Progress::kCommitted;
 }
 
 Status Store::begin_addition(const Lock&, const Registration& added, pid_t writer) {

@@ -19,7 +19,9 @@ Result<Taken> holds(const Store& store, NsInode userns, Uid start) {
     // A record that cannot be read may well hold it.
     if (!registration && registration.error().code() == EBADMSG) return Taken::kTaken;
     if (!registration) return std::unexpected(std::move(registration).error());
-    if (!*registration) return Taken::kFree;
+    // An entry that could not be read was set aside: its namespace may live, and map the range.
+    auto broken = sys::stat_at(store.state_dir(), "broken/" + entry_file(userns));
+    if (!*registration) return broken ? Taken::kTaken : Taken::kFree;
     bool listed = std::ranges::any_of((*registration)->delegates,
                                       [&](const Delegate& delegate) { return delegate.start == start; });
     return listed ? Taken::kTaken : Taken::kFree;

@@ -7,17 +7,22 @@ namespace {
 
 constexpr size_t kMaxLength = 127;  // ALTIFNAMSIZ, with its NUL
 
-}  // namespace
-
-Status set_alternative_name(RouteSocket& socket, const std::string& link, const std::string& alternative) {
+Status add_name(RouteSocket& socket, const std::string& link, const std::string& alternative) {
     if (alternative.empty() || alternative.size() > kMaxLength) return fail(EINVAL, "unfit alternative name");
     LinkRequest request(RTM_NEWLINKPROP, NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND);
     request.put(IFLA_IFNAME, link);
     request.nest(IFLA_PROP_LIST | NLA_F_NESTED, [&] { request.put(IFLA_ALT_IFNAME, alternative); });
-    Status named = socket.ask(request);
-    if (!named && named.error().code() != EEXIST)
-        return Failure(std::move(named).error().within(fmt::format("name link {} {}", link, alternative)));
+    TRY_WITHIN(fmt::format("name link {} {}", link, alternative), socket.ask(request));
     return {};
+}
+
+}  // namespace
+
+Status set_alternative_name(RouteSocket& socket, const std::string& link, const std::string& alternative,
+                            const std::string& second) {
+    Status named = add_name(socket, link, alternative);
+    if (named || named.error().code() != EEXIST) return named;
+    return add_name(socket, link, alternative + "-" + second);
 }
 
 }  // namespace nsr::resources

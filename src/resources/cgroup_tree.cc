@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/log.h"
 #include "base/sys.h"
 #include "resources/cgroup_file.h"
 #include "resources/cgroup_handle.h"
@@ -95,9 +96,16 @@ Result<CgroupRemoval> remove_empty(BorrowedFd cgroup, CgroupId id) {
     return Failure(std::move(removed).error());
 }
 
+void take_back(UniqueFd fd) {
+    auto cgroup = Cgroup::from_descriptor(std::move(fd));
+    Status taken = cgroup ? cgroup->delegate(Uid(0), Gid(0)) : Status(Failure(std::move(cgroup).error()));
+    if (!taken && taken.error().code() != ENODEV) log::warning("Cannot take a cgroup back: {}", taken.error().what());
+}
+
 // Goes down to a cgroup with none below it, removes that, goes back up. Each is opened anew by its id, so a tree of any
 // depth and shape, changed under our feet, costs one or two descriptors, and the way is never lost.
-Result<CgroupRemoval> sweep(BorrowedFd mount, CgroupId top, size_t& visits, size_t max_visits) {
+Result<CgroupRemoval> sweep(BorrowedFd mount, CgroupId top, CgroupTree::Owner owner, size_t& visits,
+                            size_t max_visits) {
     std::vector<CgroupId> way{top};
     Ids stuck;
     while (!way.empty()) {
@@ -115,7 +123,10 @@ Result<CgroupRemoval> sweep(BorrowedFd mount, CgroupId top, size_t& visits, size
             way.push_back(child->id);
             continue;
         }
-        if (TRY(remove_empty(cgroup->borrow(), id)) == CgroupRemoval::kBusy) stuck.insert(id);
+        if (TRY(remove_empty(cgroup->borrow(), id)) == CgroupRemoval::kBusy) {
+            stuck.insert(id);
+            if (owner == CgroupTree::Owner::kTakeBack) take_back(std::move(*cgroup));
+        }
         way.pop_back();
     }
     return stuck.contains(top) ? CgroupRemoval::kBusy : CgroupRemoval::kGone;
@@ -138,12 +149,15 @@ Result<std::optional<Cgroup>> CgroupTree::find(CgroupId id) const {
     return std::optional(TRY(Cgroup::from_descriptor(std::move(*cgroup))));
 }
 
-Result<CgroupRemoval> CgroupTree::remove(CgroupId id, size_t max_visits) const {
+Result<CgroupRemoval> CgroupTree::remove(CgroupId id, Owner owner, size_t max_visits) const {
     // Whoever wrote this into a record: without the check all empty cgroups of the host would go.
     if (id == kTreeRoot || id == TRY(cgroup_id(mount_.borrow()))) return fail(EINVAL, "the root of the cgroup tree");
+    if (owner == Owner::kTakeBack)
+        if (auto cgroup = TRY(open_cgroup(mount_.borrow(), id))) take_back(std::move(*cgroup));
     size_t visits = 0;
     for (int round = 0; round < kRounds; ++round)
-        if (TRY(sweep(mount_.borrow(), id, visits, max_visits)) == CgroupRemoval::kGone) return CgroupRemoval::kGone;
+        if (TRY(sweep(mount_.borrow(), id, owner, visits, max_visits)) == CgroupRemoval::kGone)
+            return CgroupRemoval::kGone;
     return CgroupRemoval::kBusy;
 }
 

@@ -31,7 +31,10 @@ public:
     static constexpr size_t kMaxVisits = 16384;
     /// Removes the cgroup and all below it that have no processes, deepest first. A cgroup that is gone already is
     /// kGone. EINVAL for the root of the tree. At most `max_visits` cgroups are visited.
-    Result<CgroupRemoval> remove(CgroupId id, size_t max_visits = kMaxVisits) const;
+    /// With kTakeBack what stays, for whatever reason, is given back to root: its owner's ids may be somebody else's
+    /// soon.
+    enum class Owner { kTakeBack, kLeave };
+    Result<CgroupRemoval> remove(CgroupId id, Owner owner = Owner::kLeave, size_t max_visits = kMaxVisits) const;
 
 private:
     explicit CgroupTree(UniqueFd mount) : mount_(std::move(mount)) {}

@@ -60,9 +60,14 @@ Status create_veth(const NetworkNamespace& network, const LinkSide& host, const 
         });
     });
     TRY_WITHIN(fmt::format("make link {}", host.name), socket.ask(request));
-    Status named = set_alternative_name(socket, host.name, alternative);
+    Status named = set_alternative_name(socket, host.name, alternative, inside.name);
     if (!named) take_back(socket, host.name);
     return named;
+}
+
+Result<LinkPresence> link_presence(const std::string& host_name) {
+    auto socket = TRY(RouteSocket::open());
+    return TRY(find_link(socket, host_name)) ? LinkPresence::kThere : LinkPresence::kNone;
 }
 
 Result<LinkRemoval> remove_link(const std::string& host_name, Uid owner, std::string_view registration) {

@@ -29,6 +29,9 @@ Status create_veth(const NetworkNamespace& network, const LinkSide& host, const 
 /// is returned. EEXIST: the name is taken.
 Result<UniqueFd> create_tap(const LinkSide& host, const std::string& alternative, Uid owner);
 
+enum class LinkPresence { kNone, kThere };
+Result<LinkPresence> link_presence(const std::string& host_name);
+
 /// kNotOurs: a link of this name exists, but was not made for this registration; it is left alone.
 enum class LinkRemoval { kRemoved, kGone, kNotOurs };
 

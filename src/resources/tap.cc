@@ -52,7 +52,7 @@ Result<UniqueFd> create_tap(const LinkSide& host, const std::string& alternative
     TRY(attach(tun.borrow(), host.name));
     TRY(set_owner(tun.borrow(), owner));
     TRY(set_mac(tun.borrow(), host.mac));
-    TRY(set_alternative_name(socket, host.name, alternative));
+    TRY(set_alternative_name(socket, host.name, alternative, "tap"));
     return tun;
 }
 

@@ -98,13 +98,16 @@ OrFault<varlink::Reply> add(Context& context, varlink::Call& call) {
     std::string host_name = resources::host_interface_name(purpose);
     auto added = without_resources(registration);
     added.network_interfaces = {host_name};
-    auto addition = TRY(Addition::record(context, std::move(added), [&](const auto& current) -> OrFault<void> {
-        if (current.network_interfaces.size() >= kMaxNetworkInterfaces) return refuse("TooManyNetworkInterfaces");
-        // The name is made from what is asked for: the same was asked before.
-        if (std::ranges::find(current.network_interfaces, host_name) != current.network_interfaces.end())
+    auto judge = [&](const auto& current) -> OrFault<void> {
+        // The name is made from what is asked for: the same was asked before, but the link may be gone since.
+        if (std::ranges::find(current.network_interfaces, host_name) != current.network_interfaces.end()) {
+            if (TRY_SYSTEM(resources::link_presence(host_name)) == resources::LinkPresence::kNone) return {};
             return Refusal(varlink::system_error(EEXIST));
+        }
+        if (current.network_interfaces.size() >= kMaxNetworkInterfaces) return refuse("TooManyNetworkInterfaces");
         return {};
-    }));
+    };
+    auto addition = TRY(Addition::record(context, std::move(added), judge));
     auto link = make_link(wish, registration, purpose, host_name);
     if (!link) {
         addition.undo();

@@ -29,6 +29,12 @@ Status forget(Context& context, const Registration& added) {
     return context.store.update(lock, *current);
 }
 
+template <class Item>
+void append_new(std::vector<Item>& list, const std::vector<Item>& items) {
+    for (const auto& item : items)
+        if (std::ranges::find(list, item) == list.end()) list.push_back(item);
+}
+
 enum class Handover { kNotBegun, kDone };
 
 Result<Handover> finish_handover(const resources::CgroupTree& tree, CgroupId id,
@@ -50,13 +56,16 @@ Registration without_resources(Registration registration) {
 OrFault<Addition> Addition::record(Context& context, Registration added, const Judge& judge) {
     auto lock = TRY_SYSTEM(context.store.lock());
     auto current = TRY_SYSTEM(find_same(context, added));
-    if (!current) return refuse("UserNamespaceNotRegistered");
+    // A call that is not finished may still fail, and would not take back what was added to it.
+    bool is_there = current && TRY_SYSTEM(context.store.progress(*current)) == registry::Progress::kCommitted;
+    if (!is_there) return refuse("UserNamespaceNotRegistered");
     TRY(judge(*current));
-    current->cgroups.insert(current->cgroups.end(), added.cgroups.begin(), added.cgroups.end());
-    current->network_interfaces.insert(current->network_interfaces.end(), added.network_interfaces.begin(),
-                                       added.network_interfaces.end());
+    append_new(current->cgroups, added.cgroups);
+    append_new(current->network_interfaces, added.network_interfaces);
     TRY_SYSTEM(context.store.begin_addition(lock, added, context.writer));
-    TRY_SYSTEM(context.store.update(lock, *current));
+    auto updated = context.store.update(lock, *current);
+    // Part of it may be written: that is for the manager to settle.
+    if (!updated) end_worker(updated.error());
     return Addition(context, std::move(added));
 }
 
@@ -73,7 +82,8 @@ void Addition::undo() {
 
 Status settle(Context& context, Registration added) {
     auto current = TRY(find_same(context, added));
-    if (current && current->range && !added.cgroups.empty()) {
+    // Of a cgroup that is given to the ids that it has already nobody can tell how far that came.
+    if (current && current->is_transient() && !added.cgroups.empty()) {
         auto tree = TRY(resources::CgroupTree::open());
         for (CgroupId id : std::vector(added.cgroups)) {
             // Nothing is begun before it is recorded.

@@ -83,7 +83,13 @@ public:
 
 private:
     OrFault<namespaces::MapFiles> open_empty_maps();
+    OrFault<void> choose_fixed_ids();
     OrFault<void> choose_own_ids();
+    struct MapPair {
+        IdMap uids, gids;
+    };
+    MapPair make_maps() const;
+    OrFault<void> require_disjoint_lines() const;
     OrFault<void> choose_transient_range(RangePicker& picker);
     OrFault<void> choose_delegates(RangePicker& picker);
     OrFault<Uid> pick(RangePicker& picker);
@@ -116,10 +122,19 @@ OrFault<namespaces::MapFiles> Allocation::open_empty_maps() {
     return files;
 }
 
+// The ids that nothing has to be searched for.
+OrFault<void> Allocation::choose_fixed_ids() {
+    if (wish_.foreign && !parent_.maps_one_to_one(kForeignStart, kForeignSize)) return refuse_parameter("mapForeign");
+    if (wish_.type == Type::kSelf) return choose_own_ids();
+    return {};
+}
+
 OrFault<void> Allocation::choose_own_ids() {
     auto uid = parent_.inside(peer_.uid);
     auto gid = parent_.inside(peer_.gid);
-    if (!uid || !gid) return Refusal(varlink::system_error(ESRCH));
+    // 65535 means nobody to too many: such a record could not even be read again.
+    bool good = uid && gid && is_valid_id(uid->value) && is_valid_id(gid->value) && is_valid_id(peer_.gid.value);
+    if (!good) return Refusal(varlink::system_error(ESRCH));
     registration_.range = registry::TransientRange{.size = 1,
                                                    .start = peer_.uid,
                                                    .target = wish_.target.value_or(uid->value),
@@ -150,6 +165,7 @@ OrFault<void> Allocation::choose_ranges(RangePicker& own_picker, RangePicker& co
     bool one_pool = wish_.size == ranges::kContainerPool.size;
     if (wish_.type == Type::kManaged) TRY(choose_transient_range(own_picker));
     TRY(choose_delegates(one_pool ? own_picker : container_picker));
+    TRY(require_disjoint_lines());
     if (own_picker.has_asked_about_name()) return {};
     own_picker.ask_host_about({});
     return require_name_unknown_to_host(context_, wish_.name);
@@ -227,13 +243,24 @@ IdMap Allocation::make_map(uint32_t inside, uint32_t outside) const {
     return map;
 }
 
-OrFault<void> Allocation::write_maps(namespaces::MapFiles& files) {
+Allocation::MapPair Allocation::make_maps() const {
     const auto& range = *registration_.range;
     // The kernel takes ids as the namespace above calls them.
     auto uid = parent_.is_own() || registration_.is_transient() ? range.start : *parent_.inside(range.start);
     auto gid = parent_.is_own() || registration_.is_transient() ? range.start_gid : *parent_.inside(range.start_gid);
-    IdMap uids = make_map(range.target, uid.value);
-    IdMap gids = make_map(range.target_gid, gid.value);
+    return {make_map(range.target, uid.value), make_map(range.target_gid, gid.value)};
+}
+
+// The kernel would say so, but for the second map only when the first is written and cannot be taken back.
+OrFault<void> Allocation::require_disjoint_lines() const {
+    auto maps = make_maps();
+    if (namespaces::has_overlap(maps.uids) || namespaces::has_overlap(maps.gids))
+        return Refusal(varlink::system_error(EINVAL));
+    return {};
+}
+
+OrFault<void> Allocation::write_maps(namespaces::MapFiles& files) {
+    auto [uids, gids] = make_maps();
     if (registration_.setgroups == Registration::Setgroups::kDenied) TRY_SYSTEM(files.deny_setgroups());
     TRY_SYSTEM(files.write_gid_map(gids));
     TRY_SYSTEM(files.write_uid_map(uids));
@@ -261,11 +288,16 @@ Status Allocation::undo(const namespaces::MapFiles& files) {
 OrFault<void> Allocation::run() {
     auto files = TRY(open_empty_maps());
     TRY(require_authority(context_, call_, authority::kAllocateUserNamespace, "name", wish_.name));
-    if (wish_.foreign && !parent_.maps_one_to_one(kForeignStart, kForeignSize)) return refuse_parameter("mapForeign");
     registration_.owner = peer_.uid;
     registration_.name = wish_.name;
     registration_.userns = userns_.identity();
-    if (wish_.type == Type::kSelf) TRY(choose_own_ids());
+    auto fit = choose_fixed_ids();
+    if (!fit) {
+        // Those complaints come first.
+        TRY(require_unregistered(context_, userns_.identity()));
+        TRY(require_free_name(context_, wish_.name));
+        return fit;
+    }
     TRY(reserve_ranges());
     auto written = write_maps(files);
     if (!written) {

@@ -54,7 +54,10 @@ namespace {
 Status repair_addition(Context& context, pid_t writer) {
     auto added = TRY(context.store.read_addition(writer));
     if (!added) return {};
-    remove_links(*added);
+    auto releasing = TRY(context.store.lock_releases());
+    // By now the namespace may be dead, and its name, and the names of its links, somebody else's.
+    auto current = TRY(context.store.find_by_inode(added->userns.inode));
+    if (current && current->userns == added->userns) remove_links(*added);
     log::notice("Settling a half-done addition to {}", added->name);
     return settle(context, std::move(*added));
 }

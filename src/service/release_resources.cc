@@ -2,6 +2,7 @@
 #include "service/release_resources.h"
 
 #include <fcntl.h>
+#include <algorithm>
 #include <charconv>
 
 #include <optional>
@@ -44,18 +45,33 @@ std::optional<Leftover> parse_leftover(std::string_view name) {
 }
 
 // The same cgroup may have been given to another namespace since; then it is that one's, by its owner.
-Result<resources::CgroupRemoval> remove_own_cgroup(const resources::CgroupTree& tree, const Leftover& cgroup,
+enum class Ids { kWillBeReused, kAreTheCallers };
+Result<resources::CgroupRemoval> remove_own_cgroup(const resources::CgroupTree& tree, const Leftover& cgroup, Ids owner,
                                                    size_t max_visits) {
     auto now = TRY(tree.owner(cgroup.id));
     if (!now || *now != cgroup.owner) return resources::CgroupRemoval::kGone;
-    return tree.remove(cgroup.id, max_visits);
+    auto back =
+        owner == Ids::kWillBeReused ? resources::CgroupTree::Owner::kTakeBack : resources::CgroupTree::Owner::kLeave;
+    return tree.remove(cgroup.id, back, max_visits);
 }
 
-Status release_cgroup(const Context& context, const resources::CgroupTree& tree, const Leftover& cgroup) {
-    auto removal = TRY(remove_own_cgroup(tree, cgroup, kMaxVisits));
+Status release_cgroup(const Context& context, const resources::CgroupTree& tree, Leftover cgroup, Ids owner) {
+    auto removal = TRY(remove_own_cgroup(tree, cgroup, owner, kMaxVisits));
     if (removal == resources::CgroupRemoval::kGone) return {};
     log::info("Cgroup {} is large or still has processes, and is removed later", cgroup.id);
+    if (owner == Ids::kWillBeReused) cgroup.owner = Uid(0);
     return note_leftover(context, cgroup);
+}
+
+// Namespaces of `type: self` of one user have the same ids, so that the owner of a cgroup does not tell whose it is.
+Result<registry::Taken> has_another_self(const Context& context, const registry::Registration& registration,
+                                         CgroupId id) {
+    for (NsInode inode : TRY(context.store.owned(registration.owner))) {
+        auto other = context.store.find_by_inode(inode);
+        if (!other || !*other || (*other)->userns == registration.userns) continue;
+        if (std::ranges::find((*other)->cgroups, id) != (*other)->cgroups.end()) return registry::Taken::kTaken;
+    }
+    return registry::Taken::kFree;
 }
 
 }  // namespace
@@ -72,9 +88,15 @@ void release_resources(Context& context, const registry::Registration& registrat
     if (registration.cgroups.empty() || !registration.range) return;
     auto tree = resources::CgroupTree::open();
     if (!tree) return log::warning("Cannot remove cgroups of {}: {}", registration.name, tree.error().what());
-    for (CgroupId id : registration.cgroups)
-        if (auto released = release_cgroup(context, *tree, {id, registration.range->start}); !released)
+    auto owner = registration.is_transient() ? Ids::kWillBeReused : Ids::kAreTheCallers;
+    for (CgroupId id : registration.cgroups) {
+        if (owner == Ids::kAreTheCallers) {
+            auto other = has_another_self(context, registration, id);
+            if (!other || *other == registry::Taken::kTaken) continue;
+        }
+        if (auto released = release_cgroup(context, *tree, {id, registration.range->start}, owner); !released)
             log::warning("Cannot remove cgroup {}: {}", id, released.error().what());
+    }
 }
 
 Result<Leftovers> tidy(Context& context) {
@@ -88,7 +110,7 @@ Result<Leftovers> tidy(Context& context) {
     for (const auto& name : *names) {
         auto leftover = parse_leftover(name);
         if (!leftover) continue;
-        auto removal = remove_own_cgroup(tree, *leftover, resources::CgroupTree::kMaxVisits);
+        auto removal = remove_own_cgroup(tree, *leftover, Ids::kAreTheCallers, resources::CgroupTree::kMaxVisits);
         if (removal && *removal == resources::CgroupRemoval::kBusy) {
             leftovers = Leftovers::kSome;
             continue;

@@ -27,6 +27,8 @@ OrFault<namespaces::UserNamespace> take_user_namespace(const Context& context, v
     auto userns = namespaces::UserNamespace::from_descriptor(TRY(take_fd(call, kUserNamespaceField)));
     if (!userns && userns.error().code() == EREMOTEIO) return Refusal(varlink::system_error(EREMOTEIO));
     if (!userns || userns->identity() == context.own.identity()) return refuse_parameter(kUserNamespaceField);
+    // A record of such an owner could not be read again.
+    if (!is_valid_id(call.peer.uid.value)) return refuse_permission();
     Uid owner = TRY_SYSTEM(userns->owner());
     // Else anybody who can open /proc/<pid>/ns/user of a stranger could decide what is mapped there.
     if (call.peer.uid != Uid(0) && owner != call.peer.uid) return refuse_parameter(kUserNamespaceField);

@@ -146,6 +146,13 @@ TEST(IdMap, ParsesWhatTheKernelPrints) {
     EXPECT_TRUE(parse_id_map("")->empty());
 }
 
+TEST(IdMap, SeesLinesThatMeet) {
+    EXPECT_FALSE(has_overlap({{0, 524288, 65536}, {65536, 589824, 65536}}));
+    EXPECT_TRUE(has_overlap({{0, 524288, 65536}, {65535, 700000, 1}})) << "inside";
+    EXPECT_TRUE(has_overlap({{0, 1000, 1}, {5, 990, 11}})) << "outside";
+    EXPECT_TRUE(has_overlap({{4294901760, 0, 65535}, {4294967294, 100000, 1}})) << "at the very end";
+}
+
 TEST(IdMap, RefusesGarbage) {
     for (const char* text : {"0 1\n", "0 1 2", "0 1 2 3\n", "a b c\n", "0 0 4294967296\n", "\n", "-1 0 1\n"})
         EXPECT_FALSE(parse_id_map(text)) << text;
