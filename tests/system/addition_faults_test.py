@@ -5,8 +5,8 @@ ranges from another one; afterwards what is recorded is what is there."""
 import os
 
 import harness, tracer
-from faults import MAX_CALLS, Caller, links_of
-from harness import DaemonTest, alloc, wait_until
+from faults import Caller, Rounds, links_of
+from harness import DaemonTest, Namespace, alloc, wait_until
 from incumbent import Living
 from nslib import ALLOC, CFD, CGROUP, MFD, MOUNT, NET, NFD, REGISTER, UFD
 from nslib import Cgroup, Conn, fsmount_tmpfs, link, make_netns, make_userns, maps, reg_load
@@ -29,6 +29,17 @@ class Fault:
 
     def close(self):
         """After the checks."""
+
+    def let_go(self):
+        """Of what would keep the namespace alive."""
+
+    def warm_up(self):
+        """The worker that was busy last is the next one, too: with the same call, as far as it goes for a subject that
+        has it already, it loads what is loaded once, so that each round has the same system calls."""
+        if not hasattr(self, 'first'):
+            self.first = type(self)(self.test, self.service)
+            self.first.prepare()
+        self.first.again()
 
 
 class ControlGroup(Fault):
@@ -65,10 +76,10 @@ class Veth(Fault):
 
     def prepare(self):
         self.one = self.test.keep(alloc())
-        self.network = make_netns(self.one.fd)
+        self.network = self.test.keep(Namespace(make_netns(self.one.fd)))
 
     def call(self):
-        return NET, {UFD: 0, **self.MORE}, [self.one.fd, self.network]
+        return NET, {UFD: 0, **self.MORE}, [self.one.fd, self.network.fd]
 
     def name(self):
         """What the link must be called: the same as in the reply to the same call, were it the first."""
@@ -86,7 +97,7 @@ class Veth(Fault):
         self.check_link(self.name())
         self.test.assertNotEqual(self.again(), 'ok')
         self.test.assertEqual(len(links_of(self.service, self.one.inode)), 5)
-        os.close(self.network)
+        self.network.close()
         return outcome
 
     def check_link(self, name):
@@ -107,7 +118,7 @@ class Tap(Veth):
             outcome = 'nothing'
         wait_until(lambda: link(self.name()) is None, 'end of the tap')
         self.test.assertEqual(len(links_of(self.service, self.one.inode)), 5)
-        os.close(self.network)
+        self.network.close()
         return outcome
 
 
@@ -148,6 +159,12 @@ class AllocationBelow(Fault):
         super().__init__(test, service)
         self.parent = test.keep(alloc(name='p', delegateContainerRanges=3))
         self.before = service.contents()
+        self.spare = test.keep(Namespace(make_userns(0, parent=self.parent.fd)))
+
+    def warm_up(self):
+        parameters = {'name': 'p', 'size': 65536, UFD: 0, 'delegateContainerRanges': 1}
+        with Conn() as connection:
+            connection.err('NameExists', ALLOC, parameters, [self.spare.fd])
 
     def prepare(self):
         self.fd = make_userns(0, parent=self.parent.fd)
@@ -180,9 +197,10 @@ class Additions(DaemonTest):
     def under_fire(self, kind, at_least):
         service = self.instance()
         fault = kind(self, service)
-        seen = {}
-        for count in range(1, MAX_CALLS):
+        seen, rounds = {}, Rounds()
+        for count in rounds:
             fault.prepare()
+            fault.warm_up()
             caller = Caller(*fault.call())
             killed = tracer.kill_at(service.quiet_workers(), count, caller.ask, caller.has_answer)
             wait_until(lambda: not service.files('pending'), 'repair')
@@ -196,31 +214,31 @@ class Additions(DaemonTest):
             self.assertEqual(service.files('pending'), [])
             fault.close()
             seen[outcome] = seen.get(outcome, 0) + 1
+            rounds.note(killed)
             if not killed:
                 self.assertEqual(outcome, 'nothing' if kind is Mount else 'whole')
-                break
-        else:
-            self.fail('no call came through')
+        if hasattr(fault, 'first'):
+            fault.first.let_go()
         for outcome, least in at_least.items():
             self.assertGreaterEqual(seen.get(outcome, 0), least, seen)
 
     def test_control_group(self):
-        self.under_fire(ControlGroup, {'nothing': 10, 'whole': 4})
+        self.under_fire(ControlGroup, {'nothing': 10, 'whole': Rounds.SPARED + 3})
 
     def test_veth(self):
-        self.under_fire(Veth, {'nothing': 10, 'whole': 2})
+        self.under_fire(Veth, {'nothing': 10, 'whole': Rounds.SPARED + 1})
 
     def test_tap(self):
-        self.under_fire(Tap, {'nothing': 10, 'whole': 2})
+        self.under_fire(Tap, {'nothing': 10, 'whole': Rounds.SPARED + 1})
 
     def test_registration(self):
-        self.under_fire(Registration, {'nothing': 10, 'whole': 1})
+        self.under_fire(Registration, {'nothing': 10, 'whole': Rounds.SPARED})
 
     def test_mount(self):
         self.under_fire(Mount, {'nothing': 10})
 
     def test_allocation_below(self):
-        self.under_fire(AllocationBelow, {'nothing': 20, 'whole': 2})
+        self.under_fire(AllocationBelow, {'nothing': 20, 'whole': Rounds.SPARED + 1})
 
 
 if __name__ == '__main__':
