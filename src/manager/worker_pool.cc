@@ -196,23 +196,22 @@ size_t WorkerPool::count_lost(Uid uid) const {
 
 void WorkerPool::stop(uint64_t grace_usec) {
     for (auto& worker : workers_) shutdown(worker->channel.fd().get(), SHUT_RDWR);
-    uint64_t end = sys::now_usec() + grace_usec;
-    for (auto& worker : workers_) {
+    log_ended_until(sys::now_usec() + grace_usec);
+    for (auto& worker : workers_) kill_process(*worker);
+    log_ended_until(sys::now_usec() + kDeathUsec);
+    for (auto& worker : workers_) log::error("Worker {} is held in the kernel, and left behind", worker->pid);
+    workers_.clear();
+}
+
+void WorkerPool::log_ended_until(uint64_t end_usec) {
+    std::erase_if(workers_, [&](const auto& worker) {
         struct pollfd poll{worker->pidfd.get(), POLLIN, 0};
         uint64_t now = sys::now_usec();
-        auto ended = sys::poll({&poll, 1}, end > now ? end - now : 0);
-        if (ended && *ended > 0) {
-            log_exit(*worker);
-            continue;
-        }
-        kill_process(*worker);
-        ended = sys::poll({&poll, 1}, kDeathUsec);
-        if (ended && *ended > 0)
-            log_exit(*worker);
-        else
-            log::error("Worker {} is held in the kernel, and left behind", worker->pid);
-    }
-    workers_.clear();
+        auto ended = sys::poll({&poll, 1}, end_usec > now ? end_usec - now : 0);
+        if (!ended || *ended == 0) return false;
+        log_exit(*worker);
+        return true;
+    });
 }
 
 }  // namespace nsr::manager

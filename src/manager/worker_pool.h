@@ -98,6 +98,7 @@ private:
     void on_channel(Worker& worker);
     void on_exit(Worker& worker);
     void log_exit(const Worker& worker) const;
+    void log_ended_until(uint64_t end_usec);
     void lose(Worker& worker);
 
     EventLoop& loop_;
