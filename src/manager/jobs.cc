@@ -14,8 +14,10 @@ using pool::MessageType;
 using pool::WorkerState;
 
 constexpr int kMaxAttempts = 3;
+/// From a release to the removal of what it left because it was large.
+constexpr uint64_t kTidyUsec = 200'000;
 /// Between two attempts at cgroups that are busy.
-constexpr uint64_t kTidyUsec = 2'000'000;
+constexpr uint64_t kTidyAgainUsec = 2'000'000;
 
 }  // namespace
 
@@ -57,13 +59,17 @@ void Manager::on_job_done(Worker& worker, const Message& message) {
         for (const auto& identity : worker.job->namespaces)
             if (std::ranges::find(message.namespaces, identity) == message.namespaces.end()) pins_.drop(identity);
     }
-    // A release may have left a busy cgroup behind, and tidying up may not have come to its end.
-    if (is_release || message.type == MessageType::kUntidy) tidy_later();
+    // A release may have left a large or busy cgroup behind, and tidying up may not have come to its end.
+    if (is_release) tidy_after(kTidyUsec);
+    if (message.type == MessageType::kUntidy) tidy_after(kTidyAgainUsec);
     worker.job.reset();
     set_idle(worker);
 }
 
-void Manager::tidy_later() { tidy_timer_.fire_after(kTidyUsec); }
+// Not put off by further releases: on a busy host there is always one more.
+void Manager::tidy_after(uint64_t usec) {
+    if (!std::exchange(tidying_, true)) tidy_timer_.fire_after(usec);
+}
 
 // One registration that no worker survives must not keep others from being released: they are tried one by one. What
 // cannot be done is left for later.

@@ -24,6 +24,8 @@ constexpr int kMaxBusyPerUid = 16;
 constexpr size_t kMaxLostPerUid = 4;
 /// If connections still wait after this, another worker is started.
 constexpr uint64_t kGrowthUsec = 5'000;
+/// From the start to the removal of cgroups that an earlier instance has left.
+constexpr uint64_t kStartTidyUsec = 2'000'000;
 constexpr uint64_t kTickUsec = 1'000'000;
 constexpr uint64_t kStopGraceUsec = 5'000'000;
 
@@ -56,10 +58,11 @@ Status Manager::start() {
         dispatch();
     }));
     tidy_timer_ = TRY(loop_.make_timer([this] {
+        tidying_ = false;
         jobs_.push_back({.type = MessageType::kTidy, .namespaces = {}});
         dispatch();
     }));
-    tidy_later();
+    tidy_after(kStartTidyUsec);
     tick_timer_ = TRY(loop_.make_timer([this] { tick(); }));
     tick_timer_.fire_after(kTickUsec);
     TRY(reaper_.start(loop_));

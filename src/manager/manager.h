@@ -59,7 +59,7 @@ private:
     void on_worker_exit(Worker& worker);
     void recover(Connection& connection, pool::WorkerState last_state);
     void on_job_done(Worker& worker, const pool::Message& message);
-    void tidy_later();
+    void tidy_after(uint64_t usec);
     void set_idle(Worker& worker);
     void release(std::vector<NsIdentity> dead);
     void tick();
@@ -74,7 +74,7 @@ private:
     std::vector<Source> sources_;
     MountPins pins_;
     Source listening_source_, tick_timer_, growth_timer_, tidy_timer_;
-    bool growing_ = false;
+    bool growing_ = false, tidying_ = false;
     pool::Slot::Demand demand_ = pool::Slot::Demand::kNone;
 };
 
