@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Keys: what a namespace puts into a keyring that was there before it stays there.
+#include <grp.h>
+#include <linux/keyctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <cstring>
+#include <sstream>
+
+#include "stage.h"
+#include "table.h"
+
+namespace nsr::channels {
+
+namespace {
+
+using Serial = int32_t;
+
+long keyctl(int operation, long a = 0, long b = 0, long c = 0, long d = 0) {
+    return ::syscall(SYS_keyctl, operation, a, b, c, d);
+}
+long text(const char* chars) { return static_cast<long>(reinterpret_cast<uintptr_t>(chars)); }
+
+Serial add(const char* type, const char* name, Serial keyring) {
+    const bool is_keyring = std::strcmp(type, "keyring") == 0;
+    return static_cast<Serial>(
+        ::syscall(SYS_add_key, type, name, is_keyring ? nullptr : "secret", is_keyring ? 0UL : 6UL, keyring));
+}
+
+/// "type;uid;gid;permissions;name" of a key, if one of its ids is transient.
+bool is_transient_key(Serial key, std::string& description) {
+    std::string buffer(512, '\0');
+    const long size = keyctl(KEYCTL_DESCRIBE, key, text(buffer.data()), static_cast<long>(buffer.size()));
+    if (size <= 0) return false;
+    buffer.resize(static_cast<size_t>(size) - 1);
+    std::istringstream fields(buffer);
+    std::string type, uid, gid;
+    std::getline(fields, type, ';');
+    std::getline(fields, uid, ';');
+    std::getline(fields, gid, ';');
+    description = buffer;
+    return is_transient(std::stoull(uid)) || is_transient(std::stoull(gid));
+}
+
+/// The first line of what has a transient id in the session keyring, or nothing.
+std::string found_in_session() {
+    std::string description;
+    if (is_transient_key(KEY_SPEC_SESSION_KEYRING, description)) return description;
+    Serial keys[64] = {};
+    const long size = keyctl(KEYCTL_READ, KEY_SPEC_SESSION_KEYRING,
+                             static_cast<long>(reinterpret_cast<uintptr_t>(keys)), sizeof keys);
+    for (long i = 0; i * static_cast<long>(sizeof(Serial)) < size && i < 64; ++i)
+        if (is_transient_key(keys[i], description)) return description;
+    return "";
+}
+
+/// What a child found, seen by its parent.
+struct Page {
+    Page()
+        : text(static_cast<char*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
+    ~Page() { ::munmap(text, 4096); }
+    Page(const Page&) = delete;
+    Page& operator=(const Page&) = delete;
+
+    char* text;
+};
+
+/// A session of uid 1000 that was there before: its keyring is owned by that one.
+int join_as_user() {
+    if (::setresgid(1000, 1000, 0) < 0 || ::setresuid(1000, 1000, 0) < 0) return errno;
+    if (keyctl(KEYCTL_JOIN_SESSION_KEYRING) < 0) return lacking(errno);
+    if (add("user", "channels-host", KEY_SPEC_SESSION_KEYRING) < 0) return lacking(errno);
+    if (::setresuid(0, 0, 0) < 0) return errno;
+    return code_of(::setresgid(0, 0, 0));
+}
+
+/// Runs it inside, in that session, and looks afterwards what the session has.
+Attempt in_session(const Space& space, const As& as, const Body& body) {
+    const Page page;
+    const int code = run_child([&] {
+        if (const int joined = join_as_user(); joined != 0) return joined;
+        const int answer = inside(space, as, body);
+        const std::string found = found_in_session();
+        std::strncpy(page.text, found.c_str(), 4095);
+        return answer;
+    });
+    const std::string found = page.text;
+    return tried(code, found.empty() ? std::vector<std::string>{} : std::vector<std::string>{"key " + found});
+}
+
+int put(const char* type) { return code_of(add(type, "channels", KEY_SPEC_SESSION_KEYRING)); }
+
+int link_own_key() {
+    const Serial key = add("user", "channels", KEY_SPEC_PROCESS_KEYRING);
+    return key < 0 ? lacking(errno) : code_of(keyctl(KEYCTL_LINK, key, KEY_SPEC_SESSION_KEYRING));
+}
+
+int move_own_key() {
+    const Serial key = add("user", "channels", KEY_SPEC_PROCESS_KEYRING);
+    if (key < 0) return lacking(errno);
+    return code_of(keyctl(KEYCTL_MOVE, key, KEY_SPEC_PROCESS_KEYRING, KEY_SPEC_SESSION_KEYRING, 0));
+}
+
+int link_keyring(Serial keyring) { return code_of(keyctl(KEYCTL_LINK, keyring, KEY_SPEC_SESSION_KEYRING)); }
+
+/// Asked for with a destination: it is found in a keyring of its own, and linked there.
+int request_own_key() {
+    if (add("user", "channels", KEY_SPEC_THREAD_KEYRING) < 0) return lacking(errno);
+    return code_of(::syscall(SYS_request_key, "user", "channels", nullptr, KEY_SPEC_SESSION_KEYRING));
+}
+
+/// Nobody has it: the kernel makes one to be filled in by a helper of the host's.
+int request_new_key() {
+    const long key = ::syscall(SYS_request_key, "user", "channels-new", "x", KEY_SPEC_SESSION_KEYRING);
+    return code_of(key);
+}
+
+int persistent_into_session() {
+    const long key = keyctl(KEYCTL_GET_PERSISTENT, -1, KEY_SPEC_SESSION_KEYRING);
+    return key < 0 && errno == EOPNOTSUPP ? lacking(errno) : code_of(key);
+}
+
+/// An owner may give a key to a group that he is in.
+int give_to_group(uint32_t group) {
+    return code_of(keyctl(KEYCTL_CHOWN, KEY_SPEC_SESSION_KEYRING, -1, static_cast<long>(group)));
+}
+
+int use_own_session() {
+    if (keyctl(KEYCTL_JOIN_SESSION_KEYRING) < 0) return errno;
+    if (const int code = put("user"); code != 0) return code;
+    if (const int code = put("keyring"); code != 0) return code;
+    if (const int code = link_own_key(); code != 0) return code;
+    return link_keyring(KEY_SPEC_USER_KEYRING);
+}
+
+int use_own_keyrings() {
+    for (const Serial keyring :
+         {KEY_SPEC_THREAD_KEYRING, KEY_SPEC_PROCESS_KEYRING, KEY_SPEC_USER_KEYRING, KEY_SPEC_USER_SESSION_KEYRING}) {
+        if (add("user", "channels", keyring) < 0) return errno;
+        if (add("keyring", "channels-ring", keyring) < 0) return errno;
+    }
+    return 0;
+}
+
+int use_named_session() { return code_of(keyctl(KEYCTL_JOIN_SESSION_KEYRING, text("channels"))); }
+
+int use_persistent() {
+    const long key = keyctl(KEYCTL_GET_PERSISTENT, -1, KEY_SPEC_PROCESS_KEYRING);
+    if (key < 0) return errno == EOPNOTSUPP ? lacking(errno) : errno;
+    return code_of(add("user", "channels", static_cast<Serial>(key)));
+}
+
+int read_session() {
+    Serial keys[16] = {};
+    if (keyctl(KEYCTL_READ, KEY_SPEC_SESSION_KEYRING, static_cast<long>(reinterpret_cast<uintptr_t>(keys)),
+               sizeof keys) < 0)
+        return errno;
+    return code_of(keyctl(KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, text("user"), text("channels-host"), 0));
+}
+
+constexpr As kForeigner{.uid = kForeign, .gid = kForeign};
+
+}  // namespace
+
+void add_keys(Table& table) {
+    const auto channel = [&](const char* name, int (*put_there)()) -> Case& {
+        return table.channel(name, Where::kOnce,
+                             [put_there](Stage& s) { return in_session(s.managed(), {}, put_there); });
+    };
+    const auto control = [&](const char* name, const As& as, int (*use)()) {
+        table.control(name, Where::kOnce, [as, use](Stage& s) { return in_session(s.managed(), as, use); });
+    };
+    channel("key in the session keyring from before", [] { return put("user"); });
+    channel("keyring in the session keyring from before", [] { return put("keyring"); });
+    channel("own key linked there", link_own_key);
+    channel("own key moved there", move_own_key);
+    channel("user keyring linked there", [] { return link_keyring(KEY_SPEC_USER_KEYRING); });
+    channel("user session keyring linked there", [] { return link_keyring(KEY_SPEC_USER_SESSION_KEYRING); });
+    channel("own key requested into it", request_own_key);
+    channel("new key requested into it", request_new_key);
+    channel("persistent keyring linked there", persistent_into_session);
+    table.channel("key in the session keyring, nested namespace", Where::kOnce, [](Stage& s) {
+        const Map map{{0, 3, 10}};
+        auto space = unmanaged(map, map, &s.managed());
+        return space ? in_session(*space, {}, [] { return put("user"); }) : went_wrong(space.error().what());
+    });
+    table.channel("key in the session keyring, delegated id of a self namespace", Where::kOnce, [](Stage& s) {
+        const uint32_t id = s.self().delegated;
+        return in_session(s.self(), {.uid = id, .gid = id}, [] { return put("user"); });
+    });
+    table.channel("keyctl chown to a delegated group, self namespace", Where::kOnce, [](Stage& s) {
+        const uint32_t id = s.self().delegated;
+        return in_session(s.self(), {.uid = 0, .gid = id}, [id] { return give_to_group(id); });
+    });
+    control("session keyring of its own, keys in it", {}, use_own_session);
+    control("named session keyring", {}, use_named_session);
+    control("thread, process and user keyrings", {}, use_own_keyrings);
+    control("persistent keyring", {}, use_persistent);
+    control("session keyring from before: read and search", {}, read_session);
+    control("key of foreign ids in the session keyring", kForeigner, [] { return put("user"); });
+    table.control("key in the session keyring, self namespace as its user", Where::kOnce,
+                  [](Stage& s) { return in_session(s.self(), {}, [] { return put("user"); }); });
+}
+
+}  // namespace nsr::channels

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runner.h"
+
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <cstdio>
+#include <optional>
+
+#include "base/sys.h"
+#include "remains.h"
+#include "table.h"
+#include "verdict.h"
+
+namespace nsr::channels {
+
+namespace {
+
+using Kind_ = FileSystem::Kind;
+
+/// The columns of the table. What happens once, or on one file system only, stands in that one's column.
+constexpr Kind_ kColumns[] = {Kind_::kExt4, Kind_::kTmpfs, Kind_::kBtrfs};
+
+bool is_tried_on(const Case& one, Kind_ kind) {
+    switch (one.where) {
+        case Where::kEach:
+            return kind != Kind_::kGrpid;
+        case Where::kExt4:
+            return kind == Kind_::kExt4;
+        case Where::kBtrfs:
+            return kind == Kind_::kBtrfs;
+        case Where::kGrpid:
+            return kind == Kind_::kGrpid;
+        case Where::kOnce:
+            return kind == Kind_::kTmpfs;
+    }
+    return false;
+}
+
+struct Count {
+    size_t channels = 0, held = 0, leaks = 0, controls = 0, allowed = 0, refused = 0, odd = 0, missing = 0;
+    size_t unexpected = 0;
+
+    void add(const Case& one, const Verdict& verdict, Expect expect);
+};
+
+void Count::add(const Case& one, const Verdict& verdict, Expect expect) {
+    if (!as_expected(one, verdict, expect)) ++unexpected;
+    if (one.kind == Kind::kReport) return;
+    ++(one.kind == Kind::kChannel ? channels : controls);
+    switch (verdict.word) {
+        case Verdict::Word::kHeld:
+            ++held;
+            break;
+        case Verdict::Word::kLeak:
+            ++leaks;
+            break;
+        case Verdict::Word::kOdd:
+            ++odd;
+            break;
+        case Verdict::Word::kAllowed:
+            ++allowed;
+            break;
+        case Verdict::Word::kRefused:
+            ++refused;
+            break;
+        case Verdict::Word::kMissing:
+            ++missing;
+            break;
+    }
+}
+
+class Runner {
+public:
+    Runner(Setting& setting, const Wanted& wanted) : setting_(setting), wanted_(wanted) {}
+
+    Verdict try_on(const Case& one, const FileSystem& fs);
+    void row(const Case& one, const std::vector<FileSystem>& file_systems);
+    int finish();
+
+private:
+    Attempt attempt_in(const Case& one, const FileSystem& fs, const std::string& directory);
+    void note(const Case& one, const FileSystem& fs, const Verdict& verdict);
+
+    Setting& setting_;
+    const Wanted& wanted_;
+    Count count_;
+    std::vector<std::string> notes_;
+    size_t number_ = 0;
+};
+
+Attempt Runner::attempt_in(const Case& one, const FileSystem& fs, const std::string& directory) {
+    Stage stage(setting_, fs, directory);
+    Attempt attempt = one.run(stage);
+    // Renaming and linking what was there is no leak where it is to be allowed.
+    if (one.kind != Kind::kControl)
+        for (auto& line : stage.remains()) attempt.remains.push_back(std::move(line));
+    return attempt;
+}
+
+Verdict Runner::try_on(const Case& one, const FileSystem& fs) {
+    if (!fs.missing.empty()) return {Verdict::Word::kMissing, fs.missing};
+    if (!one.needs_enforce.empty() && setting_.level != "enforce") return {Verdict::Word::kMissing, one.needs_enforce};
+    const std::string directory = fmt::format("{}/{}", fs.mount_point, number_);
+    ::mkdir(directory.c_str(), 0755);
+    ::chmod(directory.c_str(), 0777);
+    const Attempt attempt = attempt_in(one, fs, directory);
+    while (::umount2(directory.c_str(), MNT_DETACH) == 0) {
+    }
+    empty_directory(directory);
+    ::rmdir(directory.c_str());
+    return judge(one, attempt);
+}
+
+void Runner::note(const Case& one, const FileSystem& fs, const Verdict& verdict) {
+    const bool expected = as_expected(one, verdict, wanted_.expect);
+    if (expected && !wanted_.verbose && verdict.word != Verdict::Word::kMissing && one.kind != Kind::kReport) return;
+    notes_.push_back(fmt::format("{}{} [{}]: {}{}{}{}", expected ? "" : "** ", one.name, fs.name, text_of(verdict.word),
+                                 verdict.detail.empty() ? "" : ": ", verdict.detail,
+                                 one.open.empty() ? "" : fmt::format(" ({})", one.open)));
+}
+
+void Runner::row(const Case& one, const std::vector<FileSystem>& file_systems) {
+    if (!one.name.contains(wanted_.text)) return;
+    ++number_;
+    std::string cells[std::size(kColumns)];
+    for (const auto& fs : file_systems) {
+        if (!is_tried_on(one, fs.kind)) continue;
+        const Verdict verdict = try_on(one, fs);
+        count_.add(one, verdict, wanted_.expect);
+        note(one, fs, verdict);
+        for (size_t column = 0; column < std::size(kColumns); ++column)
+            if (kColumns[column] == fs.kind || (fs.kind == Kind_::kGrpid && kColumns[column] == Kind_::kExt4))
+                cells[column] = text_of(verdict.word);
+    }
+    const char* kind = one.kind == Kind::kChannel ? "channel" : one.kind == Kind::kControl ? "control" : "report";
+    fmt::print("{:<8} {:<54} {:<8} {:<8} {:<8}\n", kind, one.name, cells[0], cells[1], cells[2]);
+    std::fflush(stdout);
+}
+
+int Runner::finish() {
+    fmt::print("\n");
+    for (const auto& line : notes_) fmt::print("{}\n", line);
+    fmt::print(
+        "\n{} channels, {} held, {} leaks, {} controls, {} allowed, {} wrongly refused, {} odd, "
+        "{} not applicable; {} not as expected\n",
+        count_.channels, count_.held, count_.leaks, count_.controls, count_.allowed, count_.refused, count_.odd,
+        count_.missing, count_.unexpected);
+    return count_.unexpected == 0 && count_.channels + count_.controls > 0 ? 0 : 1;
+}
+
+}  // namespace
+
+int run_cases(Setting& setting, const std::vector<FileSystem>& file_systems, const Wanted& wanted) {
+    const Table table = all_cases();
+    Runner runner(setting, wanted);
+    fmt::print("{:<8} {:<54} {:<8} {:<8} {:<8}\n", "", "", "ext4", "tmpfs", "btrfs");
+    for (const auto& one : table.cases()) runner.row(one, file_systems);
+    return runner.finish();
+}
+
+int list_cases(const Wanted& wanted) {
+    const Table table = all_cases();
+    for (const auto& one : table.cases())
+        if (one.name.contains(wanted.text)) fmt::print("{}\n", one.name);
+    return 0;
+}
+
+}  // namespace nsr::channels
