@@ -7,7 +7,7 @@ target_compile_options(nsr_options INTERFACE
   -Werror -fstack-protector-strong)
 target_compile_definitions(nsr_options INTERFACE _GLIBCXX_ASSERTIONS NSR_VERSION="${PROJECT_VERSION}")
 target_include_directories(nsr_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
-target_link_options(nsr_options INTERFACE -Wl,-z,relro,-z,now)
+target_link_options(nsr_options INTERFACE -Wl,-z,relro,-z,now -Wl,--as-needed)
 if(NSR_SANITIZE)
   target_compile_options(nsr_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(nsr_options INTERFACE -fsanitize=address,undefined)

@@ -31,6 +31,7 @@ constexpr std::array kKnown{
     Known{"pid", "PID"},
     Known{"enforcement", "Enforcement"},
     Known{"reason", "Reason"},
+    Known{"notEnforced", "Not enforced"},
     Known{"freshContainer", "Fresh ranges of 65536"},
     Known{"freshDynamic", "Fresh single ids"},
 };

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "manager/kernel_side.h"
 #include "manager/listening_socket.h"
 #include "manager/manager.h"
 #include "manager/notify.h"
@@ -25,14 +26,6 @@ void tell_service_manager(const std::string& text) {
     if (auto told = notify(text, kNotifyUsec); !told) log::warning("{}", told.error().what());
 }
 
-policy::Choice choose_level(const Options& options) {
-    auto choice = policy::choose_level(options.enforcement);
-    bool is_risky = choice.level == policy::Level::kNone || choice.level == policy::Level::kRefuse;
-    log::write(is_risky ? log::Level::kWarning : log::Level::kNotice,
-               fmt::format("Enforcement: {} ({})", policy::level_to_string(choice.level), choice.reason));
-    return choice;
-}
-
 }  // namespace
 
 Result<int> run_instance(const Options& options) {
@@ -43,9 +36,13 @@ Result<int> run_instance(const Options& options) {
     auto passed = TRY(take_passed_descriptors());
     size_t connections = TRY(max_connections());
     auto premises = TRY(enter_premises(options));
-    auto choice = choose_level(options);
-    auto context = TRY(service::Context::open(options.runtime_dir, options.state_dir, choice.level));
+    auto kernel = KernelSide::set_up(options);
+    const auto& choice = kernel.choice();
+    auto entries = TRY(kernel.entries());
+    auto context =
+        TRY(service::Context::open(options.runtime_dir, options.state_dir, choice.level, std::move(entries)));
     auto living = TRY_WITHIN("recovery of the registry", recover(context));
+    kernel.finish_exchange();
     auto socket = TRY(ListeningSocket::acquire(options.runtime_dir, std::move(passed.listening)));
     auto loop = TRY(EventLoop::create());
     WorkerPool::Config workers{.program = TRY(find_worker_program()),
@@ -53,13 +50,15 @@ Result<int> run_instance(const Options& options) {
                                .state_dir = options.state_dir,
                                .level = choice.level,
                                .log_level = options.log_level,
-                               .instance_lock = premises.instance_lock.borrow()};
-    Manager manager(loop, socket.fd(), connections, std::move(workers), TRY(namespaces::Prober::create()));
+                               .instance_lock = premises.instance_lock.borrow(),
+                               .entries = &context.entries};
+    Manager manager(loop, socket.fd(), connections, std::move(workers), kernel.senses(context));
     for (const auto& identity : living) manager.reaper().watch(identity);
     manager.pins().take_back(std::move(passed.mounts), living);
     TRY(manager.start());
+    Source bell = TRY(kernel.ring(loop, manager.reaper()));
     TRY(loop.feed_watchdog());
-    TRY(write_status(premises, choice, context));
+    TRY(write_status(premises, kernel, context));
     malloc_trim(0);  // recovery may have needed much, once
     tell_service_manager(
         fmt::format("READY=1\nSTATUS=Enforcement: {} ({})", policy::level_to_string(choice.level), choice.reason));
@@ -67,6 +66,7 @@ Result<int> run_instance(const Options& options) {
     tell_service_manager("STOPPING=1");
     manager.stop();
     remove_status(premises);
+    kernel.leave(context.entries);
     if (choice.level == policy::Level::kQuarantine) TRY(context.used_set->give_back());
     return exit_status;
 }

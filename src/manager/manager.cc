@@ -32,7 +32,7 @@ constexpr uint64_t kStopGraceUsec = 5'000'000;
 }  // namespace
 
 Manager::Manager(EventLoop& loop, BorrowedFd listening, size_t max_connections, WorkerPool::Config workers,
-                 namespaces::Prober prober)
+                 Reaper::Senses senses)
     : loop_(loop),
       listening_(listening),
       table_(max_connections),
@@ -44,7 +44,7 @@ Manager::Manager(EventLoop& loop, BorrowedFd listening, size_t max_connections, 
                      log::error("No worker can live; giving up");
                      loop_.stop(kHopeless);
                  }}),
-      reaper_(std::move(prober), [this](std::vector<NsIdentity> dead) { release(std::move(dead)); }) {}
+      reaper_(std::move(senses), [this](std::vector<NsIdentity> dead) { release(std::move(dead)); }) {}
 
 Status Manager::start() {
     listening_source_ = TRY(loop_.watch_fd(listening_, EPOLLIN, [this] { accept_clients(); }));

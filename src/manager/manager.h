@@ -18,7 +18,7 @@ public:
     static constexpr int kHopeless = 1;
 
     Manager(EventLoop& loop, BorrowedFd listening, size_t max_connections, WorkerPool::Config workers,
-            namespaces::Prober prober);
+            Reaper::Senses senses);
     Manager(const Manager&) = delete;
     Manager& operator=(const Manager&) = delete;
 

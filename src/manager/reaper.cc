@@ -14,14 +14,16 @@ constexpr uint64_t kLongestUsec = 5'000'000;
 /// A sweep may take one part in so many of the time.
 constexpr uint64_t kShare = 25;
 constexpr uint64_t kRetryUsec = 1'000'000;
+/// Where the kernel sends word.
+constexpr uint64_t kCheckUsec = 5'000'000;
 
 }  // namespace
 
-Reaper::Reaper(namespaces::Prober prober, std::function<void(std::vector<NsIdentity>)> release)
-    : prober_(std::move(prober)), release_(std::move(release)) {}
+Reaper::Reaper(Senses senses, std::function<void(std::vector<NsIdentity>)> release)
+    : senses_(std::move(senses)), release_(std::move(release)) {}
 
 Status Reaper::start(EventLoop& loop) {
-    if (!prober_.works()) return {};
+    if (!senses_.life) return {};
     timer_ = TRY(loop.make_timer([this] {
         armed_ = false;
         uint64_t pause = sweep();
@@ -36,25 +38,43 @@ Status Reaper::start(EventLoop& loop) {
 void Reaper::arm() {
     if (armed_ || !timer_ || watched_.empty()) return;
     armed_ = true;
-    timer_.fire_after(kShortestUsec);
+    timer_.fire_after(senses_.word == Word::kNone ? kShortestUsec : kCheckUsec);
 }
 
 void Reaper::watch(const NsIdentity& identity) {
     // A new registration under an inode number takes the place of a dead one: its release is over by then.
     watched_[identity.inode] = Entry{identity, false, 0};
+    // It may have died before anybody here knew of it.
+    if (senses_.word == Word::kOfEachDeath) hear({identity.inode});
     arm();
+}
+
+bool Reaper::is_news(const Entry& entry, uint64_t now_usec) const {
+    return !entry.releasing && entry.not_before_usec <= now_usec &&
+           senses_.life(entry.identity) == namespaces::Life::kDead;
+}
+
+void Reaper::hear(const std::vector<NsInode>& namespaces) {
+    std::vector<NsIdentity> dead;
+    for (NsInode inode : namespaces) {
+        auto found = watched_.find(inode);
+        if (found == watched_.end() || !is_news(found->second, sys::now_usec())) continue;
+        found->second.releasing = true;
+        dead.push_back(found->second.identity);
+    }
+    if (!dead.empty()) release_(std::move(dead));
 }
 
 uint64_t Reaper::sweep() {
     uint64_t begin = sys::now_usec();
     std::vector<NsIdentity> dead;
     for (auto& [inode, entry] : watched_) {
-        if (entry.releasing || entry.not_before_usec > begin) continue;
-        if (prober_.probe(entry.identity) != namespaces::Life::kDead) continue;
+        if (!is_news(entry, begin)) continue;
         entry.releasing = true;
         dead.push_back(entry.identity);
     }
     if (!dead.empty()) release_(std::move(dead));
+    if (senses_.word == Word::kOfEachDeath) return kCheckUsec;
     return std::clamp((sys::now_usec() - begin) * kShare, kShortestUsec, kLongestUsec);
 }
 

@@ -12,14 +12,23 @@
 namespace nsr::manager {
 
 /// Knows every registered namespace, and finds out which of them died. Where the kernel sends no word of a death, it
-/// asks for each by its file handle: as often as that costs little, so that a death is seen well within a second.
+/// asks about each: as often as that costs little, so that a death is seen well within a second. Where it does, it
+/// still asks now and then: a word can get lost.
 class Reaper {
 public:
+    enum class Word { kNone, kOfEachDeath };
+    /// How this kernel can be asked.
+    struct Senses {
+        std::function<namespaces::Life(const NsIdentity&)> life;  ///< empty: in no way
+        Word word = Word::kNone;
+    };
     /// `release` is given namespaces that are dead, each once until done() is said of it.
-    Reaper(namespaces::Prober prober, std::function<void(std::vector<NsIdentity>)> release);
+    Reaper(Senses senses, std::function<void(std::vector<NsIdentity>)> release);
 
     Status start(EventLoop& loop);
     void watch(const NsIdentity& identity);
+    /// The kernel's word of a death, to be checked.
+    void hear(const std::vector<NsInode>& namespaces);
     /// The release has ended; `unfinished` ones are tried again a little later.
     void done(const std::vector<NsIdentity>& released, const std::vector<NsIdentity>& unfinished);
     size_t size() const { return watched_.size(); }
@@ -36,7 +45,9 @@ private:
 
     void arm();
 
-    namespaces::Prober prober_;
+    bool is_news(const Entry& entry, uint64_t now_usec) const;
+
+    Senses senses_;
     std::function<void(std::vector<NsIdentity>)> release_;
     std::unordered_map<NsInode, Entry> watched_;
     Source timer_;

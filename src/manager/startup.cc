@@ -8,7 +8,9 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "manager/policy_recovery.h"
 #include "registry/recover.h"
+#include "service/policy_entries.h"
 #include "service/release.h"
 #include "service/stock.h"
 
@@ -68,18 +70,23 @@ Result<std::vector<NsIdentity>> recover(service::Context& context) {
     for (pid_t writer : TRY(context.store.pending()))
         if (auto repaired = service::repair(context, writer); !repaired)
             log::error("Cannot repair what worker {} left: {}", writer, repaired.error().what());
+    PolicyRecovery policy(context);
     std::vector<NsIdentity> living;
     std::vector<Uid> in_use;
     auto judge = [&](const registry::Registration& registration) {
-        if (context.prober.probe(registration.userns) == namespaces::Life::kDead) return registry::Verdict::kRemove;
+        policy.enter(registration);
+        if (service::life_of(context, registration.userns) == namespaces::Life::kDead)
+            return registry::Verdict::kRemove;
         living.push_back(registration.userns);
         for (Uid start : registration.starts()) in_use.push_back(start);
+        policy.keep(registration);
         return registry::Verdict::kKeep;
     };
     auto report = TRY(registry::recover(context.store, judge));
     if (report.removed + report.broken + report.links_made + report.links_removed > 0)
         log::notice("Registry: {} entries kept, {} of dead namespaces removed, {} broken", report.kept, report.removed,
                     report.broken);
+    TRY_WITHIN("kernel policy", policy.complete());
     context.taken.rebuild(TRY(context.store.taken_starts()));
     if (context.level == policy::Level::kQuarantine) {
         TRY(context.used_set->mark_used(in_use));
@@ -97,11 +104,16 @@ Result<size_t> max_connections() {
     return limit.rlim_cur - kReservedDescriptors;
 }
 
-Status write_status(const Premises& premises, const policy::Choice& choice, const service::Context& context) {
+Status write_status(const Premises& premises, const KernelSide& kernel, const service::Context& context) {
+    const auto& choice = kernel.choice();
     boost::json::object status{{"version", NSR_VERSION},
                                {"pid", getpid()},
                                {"enforcement", policy::level_to_string(choice.level)},
                                {"reason", choice.reason}};
+    boost::json::array not_enforced;
+    for (const auto& program : kernel.missing())
+        if (!program.leaves_open.empty()) not_enforced.emplace_back(program.leaves_open);
+    if (!not_enforced.empty()) status["notEnforced"] = std::move(not_enforced);
     if (choice.level == policy::Level::kQuarantine) {
         status["freshContainer"] = TRY(context.used_set->remaining(ranges::kContainerPool));
         status["freshDynamic"] = TRY(context.used_set->remaining(ranges::kDynamicPool));

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "manager/kernel_side.h"
 #include "manager/options.h"
 #include "service/context.h"
 
@@ -25,7 +26,7 @@ Result<std::vector<NsIdentity>> recover(service::Context& context);
 Result<size_t> max_connections();
 
 /// `<runtime>/nsresource/status`, for nsresourcectl.
-Status write_status(const Premises& premises, const policy::Choice& choice, const service::Context& context);
+Status write_status(const Premises& premises, const KernelSide& kernel, const service::Context& context);
 void remove_status(const Premises& premises);
 
 }  // namespace nsr::manager

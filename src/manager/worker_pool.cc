@@ -68,13 +68,21 @@ Status WorkerPool::spawn() {
     pool::Slot slot = TRY(pool::Slot::create());
     // The manager waits for nobody, not even for a worker that does not read.
     fcntl(pair.first.get(), F_SETFL, O_RDWR | O_NONBLOCK);
-    const std::pair<BorrowedFd, int> fds[] = {{pair.second.borrow(), pool::kChannelFd},
-                                              {slot.fd(), pool::kSlotFd},
-                                              {config_.instance_lock, pool::kInstanceLockFd}};
+    std::vector<std::pair<BorrowedFd, int>> fds{{pair.second.borrow(), pool::kChannelFd},
+                                                {slot.fd(), pool::kSlotFd},
+                                                {config_.instance_lock, pool::kInstanceLockFd}};
+    bool has_entries = config_.entries && config_.entries->exist();
+    if (has_entries) {
+        const auto& maps = *config_.entries->maps();
+        fds.emplace_back(maps.namespaces.borrow(), pool::kNamespacesFd);
+        fds.emplace_back(maps.owners.borrow(), pool::kOwnersFd);
+        fds.emplace_back(maps.cgroups.borrow(), pool::kCgroupsFd);
+    }
     pid_t pid =
         TRY(manager::spawn(config_.program,
                            {config_.runtime_dir, config_.state_dir, std::string(policy::level_to_string(config_.level)),
-                            std::string(log::level_to_string(config_.log_level))},
+                            std::string(log::level_to_string(config_.log_level)),
+                            has_entries ? pool::kWithEntries : pool::kWithoutEntries},
                            fds));
     UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
     int code = errno;

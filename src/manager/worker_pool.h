@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "manager/event_loop.h"
+#include "policy/entries.h"
 #include "policy/level.h"
 #include "pool/channel.h"
 #include "pool/slot.h"
@@ -57,6 +58,7 @@ public:
         policy::Level level = policy::Level::kRefuse;
         log::Level log_level = log::Level::kInfo;
         BorrowedFd instance_lock;
+        const policy::Entries* entries = nullptr;
     };
     struct Events {
         std::function<void(Worker&, pool::Message)> on_message;

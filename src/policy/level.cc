@@ -27,12 +27,19 @@ std::string_view level_to_string(Level level) {
     return "unknown";
 }
 
-Choice choose_level(std::optional<Level> wanted) {
+Choice choose_level(std::optional<Level> wanted, const Status& enforceable) {
+    bool is_possible = enforceable.has_value();
+    if (!wanted && is_possible) return {Level::kEnforce, "the kernel refuses whatever could outlive a namespace"};
     if (!wanted)
-        return {Level::kQuarantine, "this version has no kernel policy: a range is not handed out a second time"};
+        return {Level::kQuarantine, fmt::format("no kernel policy: {}; a range is not handed out a second time",
+                                                enforceable.error().what())};
     switch (*wanted) {
         case Level::kEnforce:
-            return {Level::kRefuse, "enforcement is demanded, and this version has no kernel policy"};
+            if (is_possible)
+                return {Level::kEnforce,
+                        "set by the administrator: the kernel refuses whatever could outlive a namespace"};
+            return {Level::kRefuse, fmt::format("enforcement is demanded, and there is no kernel policy: {}",
+                                                enforceable.error().what())};
         case Level::kQuarantine:
             return {Level::kQuarantine, "set by the administrator: a range is not handed out a second time"};
         case Level::kNone:

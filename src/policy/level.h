@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
+
 namespace nsr::policy {
 
 /// How it is made safe that ranges are used again (doc/architecture.md, Enforcement).
@@ -24,7 +26,8 @@ struct Choice {
     std::string reason;  ///< one sentence, for the log and for people
 };
 
-/// The level that this host can have. `wanted` is the administrator's word; nothing means `auto`.
-Choice choose_level(std::optional<Level> wanted);
+/// The level that this host can have. `wanted` is the administrator's word; nothing means `auto`. `enforceable` is why
+/// the kernel policy is not at work, or that it is; it counts for these two only.
+Choice choose_level(std::optional<Level> wanted, const Status& enforceable);
 
 }  // namespace nsr::policy

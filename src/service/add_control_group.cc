@@ -47,7 +47,10 @@ OrFault<void> add(Context& context, varlink::Call& call) {
         if (current.cgroups.size() >= kMaxControlGroups) return refuse("TooManyControlGroups");
         return {};
     }));
-    if (auto delegated = cgroup.delegate(registration.range->start, registration.range->start_gid); !delegated) {
+    // The policy first: whoever has the ids could otherwise be refused a directory in what is its own by then.
+    auto delegated = context.entries.add_cgroup(cgroup.id(), registration.userns.inode);
+    if (delegated) delegated = cgroup.delegate(registration.range->start, registration.range->start_gid);
+    if (!delegated) {
         addition.undo();
         return refuse_system(delegated.error());
     }

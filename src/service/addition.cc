@@ -22,6 +22,7 @@ Result<std::optional<Registration>> find_same(const Context& context, const Regi
 
 Status forget(Context& context, const Registration& added) {
     auto lock = TRY(context.store.lock());
+    for (CgroupId id : added.cgroups) TRY(context.entries.remove_cgroup(id, added.userns.inode));
     auto current = TRY(find_same(context, added));
     if (!current) return {};
     for (CgroupId id : added.cgroups) std::erase(current->cgroups, id);

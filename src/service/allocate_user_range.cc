@@ -5,8 +5,10 @@
 #include "namespaces/map_files.h"
 #include "service/methods.h"
 #include "service/parent_view.h"
+#include "service/policy_entries.h"
 #include "service/range_picker.h"
 #include "service/range_state.h"
+#include "service/release.h"
 #include "service/request.h"
 
 namespace nsr::service {
@@ -100,7 +102,9 @@ private:
     enum class Recorded { kDone, kSomethingTaken };
     OrFault<Recorded> record();
     IdMap make_map(uint32_t inside, uint32_t outside) const;
+    bool deny_setgroups_by_file() const;
     OrFault<void> write_maps(namespaces::MapFiles& files);
+    OrFault<void> put_in_force(namespaces::MapFiles& files);
     Status undo(const namespaces::MapFiles& files);
 
     Context& context_;
@@ -113,9 +117,14 @@ private:
     std::vector<Uid> chosen_;  ///< by now, of the pools
 };
 
+// Where the kernel policy refuses setgroups(2), it can allow it again further down, which the file cannot.
+bool Allocation::deny_setgroups_by_file() const {
+    return wish_.type == Type::kSelf && context_.level != policy::Level::kEnforce;
+}
+
 OrFault<namespaces::MapFiles> Allocation::open_empty_maps() {
-    auto setgroups = wish_.type == Type::kSelf ? namespaces::MapFiles::Setgroups::kWillBeDenied
-                                               : namespaces::MapFiles::Setgroups::kLeftAlone;
+    auto setgroups = deny_setgroups_by_file() ? namespaces::MapFiles::Setgroups::kWillBeDenied
+                                              : namespaces::MapFiles::Setgroups::kLeftAlone;
     auto files = TRY_SYSTEM(namespaces::MapFiles::open(userns_, parent_.userns(), context_.own, setgroups));
     bool empty = TRY_SYSTEM(files.uid_map()).empty() && TRY_SYSTEM(files.gid_map()).empty();
     if (!empty) return refuse_parameter(kUserNamespaceField);
@@ -261,10 +270,16 @@ OrFault<void> Allocation::require_disjoint_lines() const {
 
 OrFault<void> Allocation::write_maps(namespaces::MapFiles& files) {
     auto [uids, gids] = make_maps();
-    if (registration_.setgroups == Registration::Setgroups::kDenied) TRY_SYSTEM(files.deny_setgroups());
+    if (deny_setgroups_by_file()) TRY_SYSTEM(files.deny_setgroups());
     TRY_SYSTEM(files.write_gid_map(gids));
     TRY_SYSTEM(files.write_uid_map(uids));
     return {};
+}
+
+// No process may have the ids for a moment before the kernel policy knows of them.
+OrFault<void> Allocation::put_in_force(namespaces::MapFiles& files) {
+    TRY_SYSTEM(enter_policy(context_, registration_));
+    return write_maps(files);
 }
 
 // What the maps say decides: if one of the two was taken, the ids are in use there, and the record has to stay until
@@ -275,11 +290,7 @@ Status Allocation::undo(const namespaces::MapFiles& files) {
         context_.announce(userns_.identity());
         return context_.store.commit(context_.writer);
     }
-    {
-        auto lock = TRY(context_.store.lock());
-        TRY(context_.store.remove(lock, registration_));
-        note_removed(context_, registration_);
-    }
+    TRY(remove(context_, registration_));
     TRY(context_.store.drop_pending(context_.writer));
     return_unused_ranges();
     return {};
@@ -299,7 +310,7 @@ OrFault<void> Allocation::run() {
         return fit;
     }
     TRY(reserve_ranges());
-    auto written = write_maps(files);
+    auto written = put_in_force(files);
     if (!written) {
         if (auto undone = undo(files); !undone) end_worker(undone.error());
         return written;

@@ -22,7 +22,8 @@ ranges::HostIds::Config host_ids_config(const std::string& runtime_dir) {
 
 }  // namespace
 
-Result<Context> Context::open(const std::string& runtime_dir, const std::string& state_dir, policy::Level level) {
+Result<Context> Context::open(const std::string& runtime_dir, const std::string& state_dir, policy::Level level,
+                              policy::Entries entries) {
     UniqueFd runtime = TRY(sys::open_at(sys::kCwd, runtime_dir, O_RDONLY | O_DIRECTORY));
     auto store = TRY(registry::Store::open(runtime.borrow()));
     auto taken = TRY(ranges::TakenMap::open(store.state_dir()));
@@ -37,6 +38,7 @@ Result<Context> Context::open(const std::string& runtime_dir, const std::string&
                    .host_ids = ranges::HostIds(host_ids_config(runtime_dir)),
                    .authority = {},
                    .level = level,
+                   .entries = std::move(entries),
                    .taken = std::move(taken),
                    .used_set = std::move(used_set),
                    .writer = getpid(),

@@ -8,6 +8,7 @@
 #include "authority/authority.h"
 #include "namespaces/prober.h"
 #include "namespaces/user_namespace.h"
+#include "policy/entries.h"
 #include "policy/level.h"
 #include "ranges/host_ids.h"
 #include "ranges/taken_map.h"
@@ -19,7 +20,8 @@ namespace nsr::service {
 /// What the methods work with; one for each worker.
 struct Context {
     /// Over an existing runtime and state directory. Nobody is told of anything, at first.
-    static Result<Context> open(const std::string& runtime_dir, const std::string& state_dir, policy::Level level);
+    static Result<Context> open(const std::string& runtime_dir, const std::string& state_dir, policy::Level level,
+                                policy::Entries entries);
 
     registry::Store store;
     namespaces::Prober prober;
@@ -27,6 +29,7 @@ struct Context {
     ranges::HostIds host_ids;
     authority::Authority authority;
     policy::Level level;
+    policy::Entries entries;
     ranges::TakenMap taken;
     /// At every level but `none` and `refuse`.
     std::optional<ranges::UsedSet> used_set;

@@ -3,6 +3,8 @@
 
 #include "namespaces/map_files.h"
 #include "service/methods.h"
+#include "service/policy_entries.h"
+#include "service/release.h"
 #include "service/request.h"
 
 namespace nsr::service {
@@ -44,6 +46,12 @@ OrFault<std::string> register_namespace(Context& context, varlink::Call& call) {
         auto lock = TRY_SYSTEM(context.store.lock());
         TRY(require_unclaimed(context, registration));
         TRY_SYSTEM(context.store.add(lock, registration, context.writer));
+    }
+    if (auto entered = enter_policy(context, registration); !entered) {
+        auto removed = remove(context, registration);
+        if (removed) removed = context.store.drop_pending(context.writer);
+        if (!removed) end_worker(removed.error());
+        return refuse_system(entered.error());
     }
     context.announce(userns.identity());
     TRY_SYSTEM(context.store.commit(context.writer));

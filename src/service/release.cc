@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "namespaces/map_files.h"
 #include "service/addition.h"
+#include "service/policy_entries.h"
 #include "service/release_resources.h"
 
 namespace nsr::service {
@@ -16,6 +17,8 @@ enum class Mapped { kNo, kYes };
 
 // Whether the namespace of a half-done call has ids by now. Where the kernel has no way to look, it is taken to have.
 Result<Mapped> is_mapped(const Context& context, const Registration& registration) {
+    bool was_entered = TRY(context.entries.mark(registration.userns)) != policy::Entries::Mark::kAbsent;
+    if (context.entries.exist() && !was_entered) return Mapped::kNo;
     auto userns = context.prober.open(registration.userns);
     if (!userns && userns.error().code() == ENOTSUP) return Mapped::kYes;
     if (!userns) return Failure(std::move(userns).error());
@@ -26,8 +29,16 @@ Result<Mapped> is_mapped(const Context& context, const Registration& registratio
 
 }  // namespace
 
+Status remove(Context& context, const Registration& registration) {
+    auto lock = TRY(context.store.lock());
+    TRY(leave_policy(context, registration));
+    TRY(context.store.remove(lock, registration));
+    note_removed(context, registration);
+    return settle_owners(context, registration);
+}
+
 Result<Holder> release_if_dead(Context& context, const Registration& registration) {
-    if (context.prober.probe(registration.userns) != namespaces::Life::kDead) return Holder::kAlive;
+    if (life_of(context, registration.userns) != namespaces::Life::kDead) return Holder::kAlive;
     auto releasing = TRY(context.store.lock_releases());
     // Another worker may have released it meanwhile, and somebody else have its name, and links of the same names, by
     // now.
@@ -35,9 +46,7 @@ Result<Holder> release_if_dead(Context& context, const Registration& registratio
     if (!current || current->userns != registration.userns) return Holder::kGone;
     // Without the registry's own lock: this may take a while.
     release_resources(context, *current);
-    auto lock = TRY(context.store.lock());
-    TRY(context.store.remove(lock, *current));
-    note_removed(context, *current);
+    TRY(remove(context, *current));
     log::debug("Released {}, user namespace {}", registration.name, registration.userns.inode);
     return Holder::kGone;
 }
@@ -74,9 +83,7 @@ Status repair(Context& context, pid_t writer) {
                         registration->name);
             context.announce(registration->userns);
         } else {
-            auto lock = TRY(context.store.lock());
-            TRY(context.store.remove(lock, *registration));
-            note_removed(context, *registration);
+            TRY(remove(context, *registration));
             log::notice("Took back the half-done registration {}", registration->name);
         }
     }

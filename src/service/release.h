@@ -15,6 +15,10 @@ Result<Holder> release_if_dead(Context& context, const registry::Registration& r
 /// alone.
 Result<Holder> release_if_dead(Context& context, const NsIdentity& identity);
 
+/// Takes back the entry in the kernel policy and the record of a registration whose namespace is dead or never got its
+/// maps.
+Status remove(Context& context, const registry::Registration& registration);
+
 /// Removes cgroups that were busy when their namespace died.
 enum class Leftovers { kNone, kSome };
 Result<Leftovers> tidy(Context& context);

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "worker/setup.h"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <csignal>
+#include <string_view>
+
+#include "pool/start.h"
 
 namespace nsr::worker {
 
 Result<Arguments> parse_arguments(int argc, char** argv) {
-    if (argc != 5) return fail(EINVAL, "nsresourcework is started by nsresourced, not by hand");
+    if (argc != 6) return fail(EINVAL, "nsresourcework is started by nsresourced, not by hand");
     auto level = policy::level_from_string(argv[3]);
     const auto* log_level = log::level_from_string(argv[4]);
     if (!level || !log_level) return fail(EINVAL, "bad argument");
-    return Arguments{argv[1], argv[2], *level, *log_level};
+    bool has_entries = std::string_view(argv[5]) == pool::kWithEntries;
+    return Arguments{argv[1], argv[2], *level, *log_level, has_entries};
 }
 
 Status confine() {
@@ -26,8 +31,17 @@ Status confine() {
     return {};
 }
 
+policy::Entries take_entries() {
+    policy::Entries::Maps maps{UniqueFd(pool::kNamespacesFd), UniqueFd(pool::kOwnersFd), UniqueFd(pool::kCgroupsFd)};
+    for (int fd : {pool::kNamespacesFd, pool::kOwnersFd, pool::kCgroupsFd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return policy::Entries(std::move(maps));
+}
+
 Result<service::Context> open_context(const Arguments& arguments, const pool::Channel& channel) {
-    auto context = TRY(service::Context::open(arguments.runtime_dir, arguments.state_dir, arguments.level));
+    policy::Entries entries;
+    if (arguments.has_entries) entries = take_entries();
+    auto context =
+        TRY(service::Context::open(arguments.runtime_dir, arguments.state_dir, arguments.level, std::move(entries)));
     context.announce = [&channel](const NsIdentity& identity) {
         pool::Message message;
         message.type = pool::MessageType::kRegistered;

@@ -14,6 +14,7 @@ struct Arguments {
     std::string runtime_dir, state_dir;
     policy::Level level = policy::Level::kRefuse;
     log::Level log_level = log::Level::kInfo;
+    bool has_entries = false;
 };
 Result<Arguments> parse_arguments(int argc, char** argv);
 

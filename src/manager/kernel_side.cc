@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "manager/kernel_side.h"
+
+#include <sys/epoll.h>
+
+#include "base/log.h"
+#include "policy/proof.h"
+#include "service/policy_entries.h"
+
+namespace nsr::manager {
+
+namespace {
+
+using policy::KernelPolicy;
+using policy::Level;
+using policy::Scope;
+
+Status prove(KernelPolicy& policy, const std::string& runtime_dir) {
+    auto entries = TRY(policy.entries());
+    return policy::prove_enforcement(entries, runtime_dir + "/nsresource");
+}
+
+Status to_status(const Result<KernelPolicy>& policy) {
+    return policy ? Status() : Status(Failure(Error(policy.error())));
+}
+
+void log_choice(const policy::Choice& choice) {
+    bool is_risky = choice.level == Level::kNone || choice.level == Level::kRefuse;
+    log::write(is_risky ? log::Level::kWarning : log::Level::kNotice,
+               fmt::format("Enforcement: {} ({})", policy::level_to_string(choice.level), choice.reason));
+}
+
+}  // namespace
+
+KernelSide KernelSide::set_up(const Options& options) {
+    KernelSide side;
+    bool is_wanted = !options.enforcement || *options.enforcement == Level::kEnforce;
+    Status enforceable = fail(ECANCELED, "it is not asked for");
+    if (is_wanted) {
+        auto policy = KernelPolicy::load(options.runtime_dir, Scope::kAll);
+        enforceable = policy ? prove(*policy, options.runtime_dir) : to_status(policy);
+        if (policy && !enforceable)
+            if (auto removed = policy->remove_new_policy(); !removed) log::warning("{}", removed.error().what());
+        if (policy) side.policy_ = std::move(*policy);
+    }
+    side.choice_ = policy::choose_level(options.enforcement, enforceable);
+    // Word of deaths is worth having at every level.
+    if (!side.policy_ && side.choice_.level != Level::kRefuse) {
+        auto policy = KernelPolicy::load(options.runtime_dir, Scope::kDeaths);
+        if (!policy) log::info("The kernel sends no word of dead namespaces: {}", policy.error().what());
+        if (policy) side.policy_ = std::move(*policy);
+    }
+    log_choice(side.choice_);
+    for (const auto& program : side.missing()) {
+        if (program.leaves_open.empty()) continue;
+        log::warning("Not enforced on this kernel, which has no {}: {}", program.target, program.leaves_open);
+    }
+    return side;
+}
+
+Result<policy::Entries> KernelSide::entries() const { return policy_ ? policy_->entries() : policy::Entries(); }
+
+std::vector<policy::Program> KernelSide::missing() const {
+    return policy_ ? policy_->missing() : std::vector<policy::Program>();
+}
+
+void KernelSide::finish_exchange() const {
+    if (!policy_) return;
+    bool enforces = choice_.level == Level::kEnforce;
+    auto removed = policy_->remove_others(enforces ? KernelPolicy::OldPolicy::kRemove : KernelPolicy::OldPolicy::kKeep);
+    if (!removed) log::warning("Kernel programs of an earlier version stay: {}", removed.error().what());
+}
+
+Reaper::Senses KernelSide::senses(const service::Context& context) const {
+    if (!policy_ && !context.prober.works()) return {};
+    return {.life = [&context](const NsIdentity& identity) { return service::life_of(context, identity); },
+            .word = policy_ ? Reaper::Word::kOfEachDeath : Reaper::Word::kNone};
+}
+
+Result<Source> KernelSide::ring(EventLoop& loop, Reaper& reaper) const {
+    if (!policy_) return Source();
+    auto bell = std::make_shared<policy::DeathBell>(TRY(policy::DeathBell::create(policy_->deaths(), policy_->lost())));
+    return loop.watch_fd(bell->fd(), EPOLLIN, [bell, &reaper] {
+        auto toll = bell->read();
+        reaper.hear(toll.namespaces);
+        if (toll.some_are_missing) reaper.sweep();
+    });
+}
+
+void KernelSide::leave(const policy::Entries& entries) const {
+    if (!policy_) return;
+    auto empty = entries.are_empty();
+    if (!empty || !*empty) return;
+    if (auto removed = policy_->remove_all(); !removed) log::warning("{}", removed.error().what());
+}
+
+}  // namespace nsr::manager

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "manager/policy_recovery.h"
+
+#include "service/policy_entries.h"
+
+namespace nsr::manager {
+
+void PolicyRecovery::enter(const registry::Registration& registration) {
+    if (!context_.entries.exist()) return;
+    auto mark = context_.entries.mark(registration.userns);
+    if (mark && *mark != policy::Entries::Mark::kAbsent) return;
+    Status entered = service::enter_policy(context_, registration);
+    for (CgroupId cgroup : registration.cgroups)
+        if (entered) entered = context_.entries.add_cgroup(cgroup, registration.userns.inode);
+    if (!entered) entered_ = std::move(entered);
+    // Another namespace, below or above this one, may be the innermost.
+    for (Uid start : registration.starts()) unsettled_.insert(start);
+}
+
+void PolicyRecovery::keep(const registry::Registration& registration) {
+    if (!context_.entries.exist()) return;
+    NsInode inode = registration.userns.inode;
+    namespaces_.insert(inode);
+    for (Uid start : registration.starts()) starts_.insert(start);
+    for (CgroupId cgroup : registration.cgroups) cgroups_.emplace(cgroup, inode);
+}
+
+Status PolicyRecovery::complete() {
+    TRY(std::move(entered_));
+    for (Uid start : unsettled_) {
+        auto holder = TRY(service::innermost_holder(context_, start));
+        if (holder) TRY(context_.entries.set_owner(start, *holder));
+    }
+    return context_.entries.prune({
+        .keep_namespace = [this](NsInode inode) { return namespaces_.contains(inode); },
+        .keep_owner = [this](Uid start) { return starts_.contains(start); },
+        .keep_cgroup = [this](CgroupId cgroup, NsInode inode) { return cgroups_.contains({cgroup, inode}); },
+    });
+}
+
+}  // namespace nsr::manager

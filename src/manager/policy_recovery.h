@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <set>
+#include <utility>
+
+#include "service/context.h"
+
+namespace nsr::manager {
+
+/// Brings the entries of the kernel policy into line with the registry, at start: usually they are, but an earlier
+/// instance may have had no policy, or one of another layout, or somebody may have removed its pins.
+class PolicyRecovery {
+public:
+    explicit PolicyRecovery(service::Context& context) : context_(context) {}
+
+    /// A registration that nothing is known of counts from here on; whether its namespace lives is to be looked at
+    /// after this, or a death in between would never be heard of.
+    void enter(const registry::Registration& registration);
+    /// It lives.
+    void keep(const registry::Registration& registration);
+    /// The registry is in order: settles who has the delegated ranges, and removes everything else.
+    Status complete();
+
+private:
+    service::Context& context_;
+    Status entered_;
+    std::set<NsInode> namespaces_;
+    std::set<Uid> starts_;
+    std::set<std::pair<CgroupId, NsInode>> cgroups_;
+    std::set<Uid> unsettled_;
+};
+
+}  // namespace nsr::manager

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Ids that are put on inodes which exist: owners, access control lists, file capabilities; and further names of what
+ * has such ids. */
+#pragma once
+
+#include "id_mapping.h"
+
+#define ATTR_UID (1 << 1)
+#define ATTR_GID (1 << 2)
+#define ACL_USER 2
+#define ACL_GROUP 8
+
+SEC("fmod_ret/security_inode_link")
+int BPF_PROG(judge_link, struct dentry* old_dentry) {
+    if (!is_in_user_namespace(current_cred())) return 0;
+    struct inode* inode = old_dentry->d_inode;
+    return inode ? judge_inode(inode, inode->i_uid.val, inode->i_gid.val) : 0;
+}
+
+/* Also where nothing would change: an inode that has the id already must not be made to seem to belong there. */
+SEC("fmod_ret/security_inode_setattr")
+int BPF_PROG(judge_setattr, void* mapping_pointer, struct dentry* dentry, struct iattr* change) {
+    unsigned int valid = change->ia_valid;
+    if (!(valid & (ATTR_UID | ATTR_GID)) || !is_in_user_namespace(current_cred())) return 0;
+    struct inode* inode = dentry->d_inode;
+    if (!inode) return 0;
+    __u64 mapping = number_of(mapping_pointer), filesystem = number_of(inode->i_sb->s_user_ns);
+    __u32 uid = valid & ATTR_UID ? recorded_id(mapping, filesystem, change->ia_uid.val, UID) : 0;
+    __u32 gid = valid & ATTR_GID ? recorded_id(mapping, filesystem, change->ia_gid.val, GID) : 0;
+    return judge_inode(inode, uid, gid);
+}
+
+/* Both forms of a list, in the kernel and in the extended attribute, have entries of this shape. */
+struct acl_entry {
+    __u16 tag, permissions;
+    __u32 id;
+};
+
+struct acl_walk {
+    __u64 entries, userns, holder;
+};
+
+/* The verdict goes into a map value: up to Linux 6.1 the verifier believes that what a callback leaves on the stack is
+ * unchanged, and drops the branch that reads it as dead. */
+static long judge_acl_entry(__u32 index, void* ctx) {
+    struct acl_walk* walk = ctx;
+    struct acl_entry entry = {};
+    struct notes* notes = own_notes();
+    if (!notes) return 1;
+    if (bpf_probe_read_kernel(&entry, sizeof entry, (void*)(walk->entries + (__u64)index * sizeof entry))) return 1;
+    bool has_id = entry.tag == ACL_USER || entry.tag == ACL_GROUP;
+    if (has_id && judge_ids(walk->userns, walk->holder, entry.id, entry.id)) return 1;
+    notes->refused_acl--;
+    return 0;
+}
+
+static __noinline int judge_acl(struct dentry* dentry, __u64 entries, __u32 count) {
+    struct inode* inode = dentry->d_inode;
+    if (!inode || inode->i_sb->s_flags & SB_NOUSER) return 0;
+    struct acl_walk walk = {entries, number_of(current_cred()->user_ns), number_of(inode->i_sb->s_user_ns)};
+    if (!nearest_registered(walk.userns)) return 0;
+    struct notes* notes = own_notes();
+    if (!notes) return -EPERM;
+    /* Counts down for each entry that is good, so that whatever ends the walk early refuses. */
+    notes->refused_acl = count;
+    bpf_loop(count, judge_acl_entry, &walk, 0);
+    notes = own_notes();
+    return notes && notes->refused_acl == 0 ? 0 : -EPERM;
+}
+
+SEC("fmod_ret/security_inode_set_acl")
+int BPF_PROG(judge_set_acl, void* mapping, struct dentry* dentry, const char* name, struct posix_acl* acl) {
+    if (!acl || !is_in_user_namespace(current_cred())) return 0;
+    __u64 entries = number_of(__builtin_preserve_access_index(&acl->a_entries[0]));
+    return judge_acl(dentry, entries, BPF_CORE_READ(acl, a_count));
+}
+
+static const char kCapabilityName[] = "security.capability";
+static const char kAclPrefix[] = "system.posix_acl_";
+#define NAME_SIZE 32
+#define ACL_HEADER_SIZE 4
+/* struct vfs_ns_cap_data: revision 3 has the root's id in its last word. */
+#define CAPABILITY_SIZE 24
+#define CAPABILITY_ROOT 20
+
+/* The value has been translated to revision 3, with the root as the file system sees it, before the hook is called. */
+static __noinline int judge_capability(struct dentry* dentry, __u64 value, __u64 size) {
+    __u32 magic = 0, root = 0;
+    struct inode* inode = dentry->d_inode;
+    if (!inode || size < CAPABILITY_SIZE) return 0;
+    if (bpf_probe_read_kernel(&magic, sizeof magic, (void*)value)) return -EPERM;
+    if (magic >> 24 != 3) return 0;
+    if (bpf_probe_read_kernel(&root, sizeof root, (void*)(value + CAPABILITY_ROOT))) return -EPERM;
+    __u64 filesystem = number_of(inode->i_sb->s_user_ns);
+    if (BPF_CORE_READ(USERNS(filesystem), level)) root = map_id(map_of(filesystem, UID), root, 0);
+    return judge_inode(inode, root, root);
+}
+
+/* Access control lists come here up to Linux 6.1 only; their ids are the kernel's by then. */
+SEC("fmod_ret/security_inode_setxattr")
+int judge_setxattr(__u64* ctx) {
+    if (!is_in_user_namespace(current_cred())) return 0;
+    struct dentry* dentry = (void*)ctx[1];
+    char name[NAME_SIZE] = {};
+    __u64 value = 0, size = ctx[4];
+    /* The verifier up to Linux 6.12 lets nobody load an argument that is a "const void *". */
+    bpf_probe_read_kernel(&value, sizeof value, ctx + 3);
+    bpf_probe_read_kernel_str(name, sizeof name, (void*)ctx[2]);
+    if (!bpf_strncmp(name, sizeof kCapabilityName, kCapabilityName)) return judge_capability(dentry, value, size);
+    if (bpf_strncmp(name, sizeof kAclPrefix - 1, kAclPrefix) || size < ACL_HEADER_SIZE) return 0;
+    return judge_acl(dentry, value + ACL_HEADER_SIZE, (size - ACL_HEADER_SIZE) / sizeof(struct acl_entry));
+}

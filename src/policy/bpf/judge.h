@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The rule: an id that is handed out again later may be recorded only on what is gone by then. */
+#pragma once
+
+#include "maps.h"
+
+#define EPERM 1
+/* The kernel allows 32 user namespaces in each other, and the initial one is above them. */
+#define MAX_NESTED 34
+/* Cgroups below a delegated one are looked for so many levels up. */
+#define MAX_CGROUP_DEPTH 64
+
+#define SB_NOUSER (1UL << 31)
+#define CGROUP2_MAGIC 0x63677270
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, NSR_MAX_OWNERS);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u32);
+    __type(value, __u32);
+} owners SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, NSR_MAX_CGROUPS);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct nsr_cgroup);
+    __type(value, __u32);
+} cgroups SEC(".maps");
+
+/* What one hook leaves for a later one of the same system call. */
+struct notes {
+    __u64 dir, id_mapping; /* an inode is about to be made in this directory, through a mount with this mapping */
+    __u32 refused;         /* something was refused since the last superblock was made */
+    __u32 ipc_uid, ipc_gid, has_ipc_ids; /* the ids that an IPC object is about to get, as the caller calls them */
+    __u32 refused_acl;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct notes);
+} task_notes SEC(".maps");
+
+/* NULL where there is no memory, which must count as the worst that could have been noted. */
+static __always_inline struct notes* own_notes(void) {
+    return bpf_task_storage_get(&task_notes, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+/* By the subjective credentials: io_uring's workers and overlayfs act with those of others. */
+static __always_inline const struct cred* current_cred(void) { return bpf_get_current_task_btf()->cred; }
+
+/* Nothing is asked of a task in the initial user namespace; for all others the registrations decide. */
+static __always_inline bool is_in_user_namespace(const struct cred* cred) { return cred->user_ns->level != 0; }
+
+static __always_inline bool is_transient(__u32 id) {
+    return (id >= 61184 && id <= 65519) || (id >= 524288 && id <= 1879048191);
+}
+
+/* The nearest registered namespace from this one upwards; 0: none. */
+__noinline __u32 nearest_registered(__u64 userns) {
+    for (int i = 0; i < MAX_NESTED && userns; i++) {
+        if (registration_of(userns)) return inode_of(userns);
+        userns = (__u64)BPF_CORE_READ(USERNS(userns), parent);
+    }
+    return 0;
+}
+
+/* Whose death makes an id free: the innermost namespace that it was given to, or, where nobody knows, the nearest one
+ * of the task that uses it. 0: the id is not transient. */
+static __always_inline __u32 owner_of(__u32 id, __u32 nearest) {
+    if (!is_transient(id)) return 0;
+    __u32 start = id < 524288 ? id : id & ~0xffffU;
+    __u32* owner = bpf_map_lookup_elem(&owners, &start);
+    if (!owner) return nearest;
+    /* Its number may be another's by now. */
+    __u32 inode = *owner;
+    struct nsr_namespace* holder = bpf_map_lookup_elem(&namespaces, &inode);
+    return holder && !holder->dead ? inode : nearest;
+}
+
+/* May a task of `userns` record these ids on something that lives as long as `holder`? Yes if no namespace from its own
+ * upwards is registered, or if the owners of the ids are `holder` or above it, and so cannot die before it. By the
+ * owner of each id, not by the nearest registration: `type: self` inside a managed namespace may write, with the outer
+ * one's ids, to the outer one's tmpfs; but its delegated ids, which are free sooner, may not go there. */
+__noinline int judge_ids(__u64 userns, __u64 holder, __u32 uid, __u32 gid) {
+    __u32 nearest = nearest_registered(userns);
+    if (!nearest) return 0;
+    __u32 uid_owner = owner_of(uid, nearest), gid_owner = owner_of(gid, nearest);
+    for (int i = 0; i < MAX_NESTED && holder && (uid_owner || gid_owner); i++) {
+        __u32 inode = inode_of(holder);
+        if (uid_owner == inode) uid_owner = 0;
+        if (gid_owner == inode) gid_owner = 0;
+        holder = (__u64)BPF_CORE_READ(USERNS(holder), parent);
+    }
+    return uid_owner || gid_owner ? -EPERM : 0;
+}
+
+/* Whether the cgroup, or one above it, was given to the namespace. */
+__noinline int is_delegated(__u64 node, __u32 userns) {
+    for (int i = 0; i < MAX_CGROUP_DEPTH && node; i++) {
+        struct kernfs_node* cgroup = (void*)node;
+        struct nsr_cgroup key = {BPF_CORE_READ(cgroup, id), userns, 0};
+        if (bpf_map_lookup_elem(&cgroups, &key)) return 1;
+        if (bpf_core_field_exists(cgroup->parent))
+            node = (__u64)BPF_CORE_READ(cgroup, parent);
+        else
+            node = (__u64)BPF_CORE_READ((struct kernfs_node___rcu*)cgroup, __parent);
+    }
+    return 0;
+}
+
+/* Delegated cgroups are removed along with the namespace that has them: it has to be the owner of the ids, or below. */
+__noinline int judge_cgroup(__u64 node, __u64 userns, __u32 uid, __u32 gid) {
+    __u32 nearest = nearest_registered(userns);
+    __u32 uid_owner = owner_of(uid, nearest), gid_owner = owner_of(gid, nearest);
+    for (int i = 0; i < MAX_NESTED && userns; i++) {
+        __u32 inode = inode_of(userns);
+        if (registration_of(userns) && is_delegated(node, inode)) return 0;
+        if (inode == uid_owner || inode == gid_owner) break;
+        userns = (__u64)BPF_CORE_READ(USERNS(userns), parent);
+    }
+    return -EPERM;
+}
+
+/* May the current task record these ids on the file system of `inode`, in `inode` itself or in this directory? Pipes,
+ * sockets and memfds (SB_NOUSER) are free: containers change the owner of their stdout. */
+static __noinline int judge_inode(struct inode* inode, __u32 uid, __u32 gid) {
+    if (!is_transient(uid) && !is_transient(gid)) return 0;
+    struct super_block* superblock = inode->i_sb;
+    if (superblock->s_flags & SB_NOUSER) return 0;
+    __u64 userns = number_of(current_cred()->user_ns);
+    if (!judge_ids(userns, number_of(superblock->s_user_ns), uid, gid)) return 0;
+    if (superblock->s_magic == CGROUP2_MAGIC && !judge_cgroup(number_of(inode->i_private), userns, uid, gid)) return 0;
+    struct notes* notes = own_notes();
+    if (notes) notes->refused = 1;
+    return -EPERM;
+}

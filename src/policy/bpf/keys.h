@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Keys live as long as a keyring has them. A session keyring that a process brought along is one of somebody outside;
+ * user and persistent keyrings belong to the user namespace, and session keyrings that were made inside to processes
+ * that have its ids. So a keyring that is owned by an id which dies with the namespace, dies with it. */
+#pragma once
+
+#include "judge.h"
+
+static const char kKeyringType[] = "keyring";
+
+static __always_inline bool is_keyring(const struct key* key) {
+    char type[sizeof kKeyringType] = {};
+    const char* name = BPF_CORE_READ(key, type, name);
+    bpf_probe_read_kernel_str(type, sizeof type, name);
+    return !bpf_strncmp(type, sizeof kKeyringType, kKeyringType);
+}
+
+/* Whether a keyring whose ids have these owners is gone before an id of `owner` is free: its uid's owner has to be on
+ * the way from the task's namespace up to that owner. */
+__noinline int dies_before(__u64 userns, __u32 keyring_owner, __u32 owner) {
+    for (int i = 0; i < MAX_NESTED && userns; i++) {
+        __u32 inode = inode_of(userns);
+        if (inode == keyring_owner) return 1;
+        if (inode == owner) return 0;
+        userns = (__u64)BPF_CORE_READ(USERNS(userns), parent);
+    }
+    return 0;
+}
+
+/* Adding to a keyring. What is added has the task's ids, or is linked, for which judge_key_link() has been asked. */
+static __always_inline int judge_keyring_write(__u64 userns, const struct key* keyring, __u32 nearest) {
+    const struct cred* cred = current_cred();
+    __u32 uid_owner = owner_of(cred->fsuid.val, nearest), gid_owner = owner_of(cred->fsgid.val, nearest);
+    if ((!uid_owner && !gid_owner) || !is_keyring(keyring)) return 0;
+    __u32 keyring_owner = owner_of(BPF_CORE_READ(keyring, uid.val), nearest);
+    if (!keyring_owner) return -EPERM;
+    if (uid_owner && !dies_before(userns, keyring_owner, uid_owner)) return -EPERM;
+    if (gid_owner && !dies_before(userns, keyring_owner, gid_owner)) return -EPERM;
+    return 0;
+}
+
+/* Only a task with ids of the same owner may link a key with transient ids: then judge_keyring_write() has been asked
+ * for that owner, too. */
+static __always_inline int judge_key_link(const struct key* key, __u32 nearest) {
+    __u32 uid_owner = owner_of(BPF_CORE_READ(key, uid.val), nearest);
+    __u32 gid_owner = owner_of(BPF_CORE_READ(key, gid.val), nearest);
+    __u32 own = owner_of(current_cred()->fsuid.val, nearest);
+    if (uid_owner && uid_owner != own) return -EPERM;
+    return gid_owner && gid_owner != own ? -EPERM : 0;
+}
+
+/* keyctl(2) KEYCTL_CHOWN gives a key that somebody else owns to any group of the task. In a namespace of `type: self`
+ * those cannot be chosen. */
+static __always_inline int judge_key_change(__u64 userns, const struct key* key, __u32 nearest) {
+    const struct cred* cred = current_cred();
+    struct nsr_namespace* registration = bpf_map_lookup_elem(&namespaces, &nearest);
+    bool is_self = registration && registration->flags & NSR_SETGROUPS_DENIED;
+    if (is_self && !is_transient(cred->fsuid.val) && !is_transient(cred->fsgid.val)) return 0;
+    __u32 key_owner = owner_of(BPF_CORE_READ(key, uid.val), nearest);
+    return key_owner && dies_before(userns, key_owner, nearest) ? 0 : -EPERM;
+}
+
+/* The verifier does not let a key reference be loaded as a pointer: its lowest bit says whether it is possessed. */
+SEC("fmod_ret/security_key_permission")
+int judge_key(__u64* ctx) {
+    if (!is_in_user_namespace(current_cred())) return 0;
+    __u32 wanted = (__u32)ctx[2];
+    bool writes = wanted == bpf_core_enum_value(enum key_need_perm, KEY_NEED_WRITE);
+    bool links = wanted == bpf_core_enum_value(enum key_need_perm, KEY_NEED_LINK);
+    bool changes = wanted == bpf_core_enum_value(enum key_need_perm, KEY_NEED_SETATTR);
+    if (!writes && !links && !changes) return 0;
+    __u64 userns = number_of(current_cred()->user_ns), reference = 0;
+    __u32 nearest = nearest_registered(userns);
+    if (!nearest) return 0;
+    if (bpf_probe_read_kernel(&reference, sizeof reference, ctx)) return -EPERM;
+    const struct key* key = (void*)(reference & ~1UL);
+    if (writes) return judge_keyring_write(userns, key, nearest);
+    return links ? judge_key_link(key, nearest) : judge_key_change(userns, key, nearest);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The policy (interface.md section 5), one header a family of hooks. As fmod_ret on security_* functions, not as lsm/:
+ * those do nothing, without an error, on a kernel that was not booted with "bpf" among lsm=. */
+#include "existing_inodes.h"
+#include "groups.h"
+#include "ipc.h"
+#include "keys.h"
+#include "new_inodes.h"
+#include "overlayfs.h"
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "base/types.h"
+
+namespace nsr::policy {
+
+/// What the kernel programs go by (layout.h): which namespaces are registered, whose each range is, and which cgroups
+/// were given to whom. Anybody with the descriptors may change it. Where there are no kernel programs, because this
+/// host cannot have any, every change is in vain and no error.
+class Entries {
+public:
+    struct Maps {
+        UniqueFd namespaces, owners, cgroups;
+    };
+    enum class Setgroups { kUnchanged, kDenied, kAllowed };
+    /// kAbsent: nothing is known of this namespace.
+    enum class Mark { kAbsent, kAlive, kDead };
+
+    Entries() = default;
+    explicit Entries(Maps maps) : maps_(std::move(maps)) {}
+
+    bool exist() const { return maps_.has_value(); }
+    const std::optional<Maps>& maps() const { return maps_; }
+
+    /// From now on the namespace counts as registered. ENOSPC: there are too many.
+    Status add(const NsIdentity& identity, Setgroups setgroups);
+    /// Another namespace under the same inode number is left alone.
+    Status remove(const NsIdentity& identity);
+    /// Whether the kernel has said that this namespace is gone.
+    Result<Mark> mark(const NsIdentity& identity) const;
+
+    /// The innermost namespace that the range was given to.
+    Status set_owner(Uid start, NsInode owner);
+    Status clear_owner(Uid start);
+    Result<std::optional<NsInode>> owner(Uid start) const;
+
+    Status add_cgroup(CgroupId cgroup, NsInode userns);
+    Status remove_cgroup(CgroupId cgroup, NsInode userns);
+
+    /// Removes everything that `keep_…` says no to. Nobody else may make changes meanwhile.
+    struct Keepers {
+        std::function<bool(NsInode)> keep_namespace;
+        std::function<bool(Uid start)> keep_owner;
+        std::function<bool(CgroupId, NsInode)> keep_cgroup;
+    };
+    Status prune(const Keepers& keepers);
+    /// No namespace is registered.
+    Result<bool> are_empty() const;
+
+private:
+    std::optional<Maps> maps_;
+};
+
+}  // namespace nsr::policy

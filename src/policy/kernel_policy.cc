@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "policy/kernel_policy.h"
+
+#include "base/sys.h"
+#include "policy/bpf_call.h"
+
+namespace nsr::policy {
+
+Result<KernelPolicy> KernelPolicy::load(const std::string& runtime_dir, Scope scope) {
+    PinDirectory::remove_abandoned();
+    KernelPolicy policy(PinDirectory(runtime_dir), TRY(load_programs(runtime_dir, scope)));
+    policy.deaths_ = TRY(policy.open_map("deaths"));
+    policy.lost_ = TRY(policy.open_map("lost"));
+    return policy;
+}
+
+Result<UniqueFd> KernelPolicy::open_map(const char* name) const {
+    return open_pin(fmt::format("{}/{}", pins_.path_of(loaded_.maps), name));
+}
+
+Result<Entries> KernelPolicy::entries() const {
+    Entries::Maps maps;
+    maps.namespaces = TRY(open_map("namespaces"));
+    maps.owners = TRY(open_map("owners"));
+    maps.cgroups = TRY(open_map("cgroups"));
+    return Entries(std::move(maps));
+}
+
+std::vector<Program> KernelPolicy::missing() const {
+    std::vector<Program> missing;
+    if (loaded_.policy.empty()) return missing;
+    for (const auto& program : policy_programs()) {
+        auto pin = sys::stat_at(sys::kCwd, fmt::format("{}/{}", pins_.path_of(loaded_.policy), program.name));
+        if (!pin) missing.push_back(program);
+    }
+    return missing;
+}
+
+Status KernelPolicy::remove_others(OldPolicy old_policy) const {
+    std::vector<std::string> keep{loaded_.maps, loaded_.deaths, loaded_.policy};
+    if (old_policy == OldPolicy::kKeep)
+        for (auto& name : pins_.list("policy-")) keep.push_back(std::move(name));
+    return pins_.remove_others(keep);
+}
+
+Status KernelPolicy::remove_new_policy() {
+    if (!loaded_.policy_is_new) return {};
+    return pins_.remove(std::exchange(loaded_.policy, {}));
+}
+
+}  // namespace nsr::policy

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "policy/entries.h"
+#include "policy/level.h"
+#include "policy/loader.h"
+#include "policy/pin_directory.h"
+#include "policy/programs.h"
+
+namespace nsr::policy {
+
+/// The kernel's side of one instance: programs that are attached and pinned, and their maps. Destroying this leaves all
+/// of it at work.
+class KernelPolicy {
+public:
+    /// See load_programs().
+    static Result<KernelPolicy> load(const std::string& runtime_dir, Scope scope);
+
+    /// Further descriptors of the maps.
+    Result<Entries> entries() const;
+    BorrowedFd deaths() const { return deaths_.borrow(); }
+    BorrowedFd lost() const { return lost_.borrow(); }
+    /// Programs that this kernel has no place for.
+    std::vector<Program> missing() const;
+
+    /// Everything that was attached or pinned before, and is replaced by now: once the entries are complete. Namespaces
+    /// that were made when the policy was at work may need it still, when it is not asked for any more.
+    enum class OldPolicy { kKeep, kRemove };
+    Status remove_others(OldPolicy old_policy) const;
+    /// Takes the policy back that load() has just attached; one that was there before stays.
+    Status remove_new_policy();
+    /// Nothing is enforced any more.
+    Status remove_all() const { return pins_.remove_all(); }
+
+private:
+    KernelPolicy(PinDirectory pins, Loaded loaded) : pins_(std::move(pins)), loaded_(std::move(loaded)) {}
+
+    Result<UniqueFd> open_map(const char* name) const;
+
+    PinDirectory pins_;
+    Loaded loaded_;
+    UniqueFd deaths_, lost_;
+};
+
+}  // namespace nsr::policy

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the kernel programs and the service tell each other through maps. Maps outlive both, so that any change here
+ * needs another NSR_LAYOUT: it is part of the name under which they are pinned. */
+#pragma once
+
+#include <linux/types.h>
+
+#define NSR_LAYOUT "1"
+
+enum {
+    NSR_SETGROUPS_DENIED = 1, /* setgroups(2) is refused there and below, ... */
+    NSR_SETGROUPS_ALLOWED = 2 /* ... until a namespace with this */
+};
+
+/* Map "namespaces": inode number of a registered user namespace -> what is known of it. */
+struct nsr_namespace {
+    __u64 id; /* the kernel's 64-bit id of the namespace; 0: it has none */
+    __u32 flags;
+    __u32 dead; /* set by the kernel program: the namespace is gone, and its inode number about to be free */
+};
+
+/* Map "owners": first id of a range -> inode number of the innermost namespace that it was given to. */
+
+/* Map "cgroups": there is an entry for each cgroup that was given to a namespace. */
+struct nsr_cgroup {
+    __u64 cgroup;
+    __u32 userns; /* inode number */
+    __u32 zero;
+};
+
+/* Ring buffer "deaths": the inode numbers of namespaces that have just been marked as dead. A record that finds no room
+ * is counted in "lost", and the mark in the map still tells. */
+struct nsr_death {
+    __u32 userns;
+    __u32 zero;
+};
+
+enum {
+    NSR_MAX_NAMESPACES = 65536,
+    NSR_MAX_OWNERS = 65536, /* more than both pools have ranges */
+    NSR_MAX_CGROUPS = 65536,
+    NSR_DEATHS_BYTES = 65536
+};

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "policy/loader.h"
+
+#include <bpf/bpf.h>
+#include <xxhash.h>
+#include <cstdarg>
+
+#include "base/log.h"
+#include "policy/bpf_call.h"
+#include "policy/child.h"
+#include "policy/deaths.skel.h"
+#include "policy/kernel_types.h"
+#include "policy/layout.h"
+#include "policy/pin_directory.h"
+#include "policy/pinned_set.h"
+#include "policy/policy.skel.h"
+#include "policy/programs.h"
+
+namespace nsr::policy {
+
+namespace {
+
+template <class Skeleton, void (*destroy)(Skeleton*)>
+struct Destroy {
+    void operator()(Skeleton* skeleton) const { destroy(skeleton); }
+};
+using PolicySkeleton = std::unique_ptr<policy_bpf, Destroy<policy_bpf, policy_bpf::destroy>>;
+using DeathsSkeleton = std::unique_ptr<deaths_bpf, Destroy<deaths_bpf, deaths_bpf::destroy>>;
+
+int print_library_message(libbpf_print_level level, const char* format, va_list arguments) {
+    char text[1024];
+    // Of a program that is refused, the library prints the verifier's whole log.
+    if (level <= LIBBPF_WARN && vsnprintf(text, sizeof text, format, arguments) > 0) log::debug("libbpf: {}", text);
+    return 0;
+}
+
+// Programs of the same text are the same programs.
+std::string version_of(const void* object, size_t size) {
+    auto hash = XXH3_128bits(object, size);
+    return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+class Loader {
+public:
+    Loader(const std::string& runtime_dir, KernelTypes types, PolicySkeleton policy, DeathsSkeleton deaths)
+        : pins_(runtime_dir), types_(std::move(types)), policy_(std::move(policy)), deaths_(std::move(deaths)) {}
+
+    Result<Loaded> run(Scope scope);
+
+private:
+    std::vector<bpf_map*> shared_maps() const;
+    Result<MapSet> open_maps(const std::string& directory) const;
+    Result<MapSet> create_maps() const;
+    Status find_or_create_maps();
+    Status pin_maps();
+    Status share_maps(bpf_object* object) const;
+    uint32_t target_of(const bpf_program* program) const;
+    Status require_pinned(const std::string& directory, const bpf_program* program) const;
+    Status require_all_pinned(const std::string& directory) const;
+    Status choose_programs();
+    Status attach(bpf_program* program, const std::string& directory) const;
+    Status attach_all(const std::string& directory) const;
+    Result<std::string> provide_policy();
+    Result<std::string> provide_deaths();
+    Status load_deaths(std::string_view program);
+
+    PinDirectory pins_;
+    KernelTypes types_;
+    PolicySkeleton policy_;
+    DeathsSkeleton deaths_;
+    MapSet maps_;
+    Loaded loaded_;
+};
+
+// One definition of each, in the objects themselves.
+std::vector<bpf_map*> Loader::shared_maps() const {
+    return {policy_->maps.namespaces, policy_->maps.owners, policy_->maps.cgroups, deaths_->maps.deaths,
+            deaths_->maps.lost};
+}
+
+Result<MapSet> Loader::open_maps(const std::string& directory) const {
+    MapSet maps;
+    for (const bpf_map* definition : shared_maps()) {
+        std::string name = bpf_map__name(definition);
+        UniqueFd map = TRY(open_pin(pins_.path_of(directory) + "/" + name));
+        TRY_WITHIN(name, require_map_like(map.borrow(), definition));
+        maps.emplace(std::move(name), std::move(map));
+    }
+    return maps;
+}
+
+Result<MapSet> Loader::create_maps() const {
+    MapSet maps;
+    for (const bpf_map* definition : shared_maps()) {
+        const char* name = bpf_map__name(definition);
+        LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = bpf_map__map_flags(definition));
+        UniqueFd map(bpf_map_create(bpf_map__type(definition), name, bpf_map__key_size(definition),
+                                    bpf_map__value_size(definition), bpf_map__max_entries(definition), &options));
+        int code = errno;
+        if (!map) return fail_errno(code, fmt::format("make BPF map {}", name));
+        maps.emplace(name, std::move(map));
+    }
+    return maps;
+}
+
+Status Loader::find_or_create_maps() {
+    for (const auto& directory : pins_.list("maps-" NSR_LAYOUT "-")) {
+        auto maps = open_maps(directory);
+        if (!maps) {
+            log::warning("Kernel maps in {} are not used: {}", pins_.path_of(directory), maps.error().what());
+            continue;
+        }
+        maps_ = *std::move(maps);
+        loaded_.maps = directory;
+        return {};
+    }
+    maps_ = TRY(create_maps());
+    return {};
+}
+
+// Only once the kernel has taken the programs.
+Status Loader::pin_maps() {
+    if (!loaded_.maps.empty()) return {};
+    std::string directory = TRY(pins_.make_new("maps-" NSR_LAYOUT "-"));
+    for (const auto& [name, map] : maps_) TRY(pin(map.borrow(), pins_.path_of(directory) + "/" + name));
+    loaded_.maps = directory;
+    return {};
+}
+
+Status Loader::share_maps(bpf_object* object) const {
+    for (const auto& [name, fd] : maps_) {
+        bpf_map* map = bpf_object__find_map_by_name(object, name.c_str());
+        if (!map) continue;
+        if (int result = bpf_map__reuse_fd(map, fd.get()); result < 0) return fail_errno(-result, "share map " + name);
+    }
+    return {};
+}
+
+uint32_t Loader::target_of(const bpf_program* program) const {
+    if (bpf_program__type(program) == BPF_PROG_TYPE_KPROBE) return 0;
+    std::string section = bpf_program__section_name(program);
+    return types_.function(section.substr(section.find('/') + 1));
+}
+
+Status Loader::require_pinned(const std::string& directory, const bpf_program* program) const {
+    UniqueFd link = TRY(open_pin(pins_.path_of(directory) + "/" + bpf_program__name(program)));
+    return require_link_like(link.borrow(), program, target_of(program), maps_);
+}
+
+Status Loader::require_all_pinned(const std::string& directory) const {
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, policy_->obj) {
+        if (!bpf_program__autoload(program)) continue;
+        TRY_WITHIN(bpf_program__name(program), require_pinned(directory, program));
+    }
+    return {};
+}
+
+// libbpf gives up the whole object where one target is missing.
+Status Loader::choose_programs() {
+    for (const auto& known : policy_programs()) {
+        bpf_program* program = bpf_object__find_program_by_name(policy_->obj, std::string(known.name).c_str());
+        if (!program) return fail(ENOENT, "no program {} in the object", known.name);
+        if (types_.function(std::string(known.target)) != 0) continue;
+        if (known.need == Program::Need::kAlways) return fail(ENOTSUP, "the kernel has no function {}", known.target);
+        bpf_program__set_autoload(program, false);
+    }
+    policy_->rodata->vfs_create_has_no_dir = types_.parameter_count("vfs_create") == 4;
+    return {};
+}
+
+Status Loader::attach(bpf_program* program, const std::string& directory) const {
+    const char* name = bpf_program__name(program);
+    bpf_link* link = bpf_program__attach(program);
+    int code = errno;
+    if (!link) return fail_errno(code, fmt::format("attach kernel program {}", name));
+    // The pin holds it from here on; this process does not, it is about to end.
+    return pin(BorrowedFd(bpf_link__fd(link)), pins_.path_of(directory) + "/" + name);
+}
+
+Status Loader::attach_all(const std::string& directory) const {
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, policy_->obj) if (bpf_program__autoload(program))
+        TRY(attach(program, directory));
+    return {};
+}
+
+Result<std::string> Loader::provide_policy() {
+    TRY(choose_programs());
+    std::string prefix = fmt::format("policy-{}-", [] {
+        size_t size = 0;
+        const void* bytes = policy_bpf::elf_bytes(&size);
+        return version_of(bytes, size);
+    }());
+    for (const auto& directory : pins_.list(prefix)) {
+        Status good = require_all_pinned(directory);
+        if (good) return directory;
+        log::warning("Kernel programs in {} are replaced: {}", pins_.path_of(directory), good.error().what());
+    }
+    TRY(share_maps(policy_->obj));
+    int result = policy_bpf::load(policy_.get());
+    if (result < 0) return fail_errno(-result, "the kernel does not take the programs of the policy");
+    std::string directory = TRY(pins_.make_new(prefix));
+    loaded_.policy_is_new = true;
+    if (Status attached = attach_all(directory); !attached) {
+        TRY(pins_.remove(directory));
+        return Failure(std::move(attached).error());
+    }
+    return directory;
+}
+
+// One of the alternatives, and not the other.
+Status Loader::load_deaths(std::string_view wanted) {
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, deaths_->obj)
+        bpf_program__set_autoload(program, bpf_program__name(program) == wanted);
+    TRY(share_maps(deaths_->obj));
+    int result = deaths_bpf::load(deaths_.get());
+    if (result < 0) return fail_errno(-result, "the kernel does not take the program that hears of dead namespaces");
+    return {};
+}
+
+Result<std::string> Loader::provide_deaths() {
+    std::string prefix = fmt::format("deaths-{}-", [] {
+        size_t size = 0;
+        const void* bytes = deaths_bpf::elf_bytes(&size);
+        return version_of(bytes, size);
+    }());
+    for (const auto& directory : pins_.list(prefix)) {
+        if (require_pinned(directory, deaths_->progs.on_death)) return directory;
+        if (require_pinned(directory, deaths_->progs.on_death_kprobe)) return directory;
+        log::warning("The kernel program in {} is replaced", pins_.path_of(directory));
+    }
+    Status done;
+    for (std::string_view name : kDeathPrograms) {
+        deaths_.reset(deaths_bpf::open());  // an object can be loaded once
+        done = load_deaths(name);
+        if (!done) continue;
+        std::string directory = TRY(pins_.make_new(prefix));
+        done = attach(bpf_object__find_program_by_name(deaths_->obj, std::string(name).c_str()), directory);
+        if (done) return directory;
+        TRY(pins_.remove(directory));
+    }
+    return Failure(std::move(done).error());
+}
+
+Result<Loaded> Loader::run(Scope scope) {
+    TRY(find_or_create_maps());
+    loaded_.deaths = TRY(provide_deaths());
+    TRY(pin_maps());
+    if (scope == Scope::kAll) loaded_.policy = TRY(provide_policy());
+    return loaded_;
+}
+
+Result<Loaded> load_here(const std::string& runtime_dir, Scope scope) {
+    libbpf_set_print(print_library_message);
+    auto types = TRY(KernelTypes::load());
+    PolicySkeleton policy(policy_bpf::open());
+    DeathsSkeleton deaths(deaths_bpf::open());
+    if (!policy || !deaths) return fail(EINVAL, "the kernel programs of this build are broken");
+    return Loader(runtime_dir, std::move(types), std::move(policy), std::move(deaths)).run(scope);
+}
+
+}  // namespace
+
+Result<Loaded> load_programs(const std::string& runtime_dir, Scope scope) {
+    auto load = [&]() -> Result<std::vector<std::string>> {
+        auto loaded = TRY(load_here(runtime_dir, scope));
+        return std::vector{loaded.maps, loaded.deaths, loaded.policy, std::string(loaded.policy_is_new ? "new" : "")};
+    };
+    auto lines = TRY(in_child(load));
+    if (lines.size() != 4) return fail(EBADMSG, "the process that loads the kernel programs was cut off");
+    return Loaded{lines[0], lines[1], lines[2], !lines[3].empty()};
+}
+
+}  // namespace nsr::policy

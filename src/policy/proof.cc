@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "policy/proof.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/ipc.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <array>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+
+#include "base/sys.h"
+
+namespace nsr::policy {
+
+namespace {
+
+/// Single ids that the trial may have; an unused one is looked for from the end, where few names lead.
+constexpr uint32_t kFirstId = 61184, kLastId = 65519;
+constexpr uint64_t kTimeoutUsec = 20'000'000;
+
+// What is tried inside; each gives 0 or an errno value.
+
+int outcome(int result) { return result < 0 ? errno : 0; }
+
+int create_file(int dir) {
+    UniqueFd fd(openat(dir, "file", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    return outcome(fd.get());
+}
+int make_directory(int dir) { return outcome(mkdirat(dir, "directory", 0700)); }
+int make_tmpfile(int dir) {
+    UniqueFd fd(openat(dir, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600));
+    return outcome(fd.get());
+}
+int bind_socket(int dir) {
+    UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = "socket"};
+    if (!fd || fchdir(dir) < 0) return errno;
+    return outcome(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address));
+}
+int take_existing(int dir) { return outcome(fchownat(dir, "existing", 0, 0, AT_SYMLINK_NOFOLLOW)); }
+int make_memory(int) {
+    int id = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
+    int code = outcome(id);
+    if (id >= 0) shmctl(id, IPC_RMID, nullptr);
+    return code;
+}
+int write_existing(int dir) {
+    UniqueFd fd(openat(dir, "existing", O_WRONLY | O_CLOEXEC));
+    return outcome(fd.get());
+}
+// Mounted nowhere.
+int use_own_filesystem(int) {
+    UniqueFd tmpfs(fsopen("tmpfs", FSOPEN_CLOEXEC));
+    if (!tmpfs || fsconfig(tmpfs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) return errno;
+    UniqueFd own(fsmount(tmpfs.get(), FSMOUNT_CLOEXEC, 0));
+    if (!own) return errno;
+    int code = create_file(own.get());
+    return code != 0 ? code : make_directory(own.get());
+}
+
+struct Trial {
+    const char* what;
+    int (*attempt)(int dir);
+    int expected;  ///< errno value
+};
+constexpr std::array<Trial, 8> kTrials{{
+    {"a file on the host's file system", create_file, EPERM},
+    {"a directory on the host's file system", make_directory, EPERM},
+    {"an unnamed file on the host's file system", make_tmpfile, EPERM},
+    {"a socket on the host's file system", bind_socket, EPERM},
+    {"another owner of an existing file", take_existing, EPERM},
+    {"shared memory of the host", make_memory, EPERM},
+    {"writing to an existing file", write_existing, 0},
+    {"files on a file system of its own", use_own_filesystem, 0},
+}};
+
+/// What the process inside says: the number of a trial, and what came of it.
+struct Finding {
+    int trial = -1;
+    int code = 0;
+};
+
+[[noreturn]] void run_inside(int dir, int socket) {
+    // The id must be there before anything is tried, or it is the overflow id that is refused.
+    char go = 0;
+    Finding finding;
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || write(socket, &go, 1) != 1 || read(socket, &go, 1) != 1 ||
+        setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+        finding.code = errno;
+    else
+        for (size_t i = 0; i < kTrials.size(); ++i) {
+            finding.code = kTrials[i].attempt(dir);
+            if (finding.code == kTrials[i].expected) continue;
+            finding.trial = static_cast<int>(i);
+            break;
+        }
+    bool said = write(socket, &finding, sizeof finding) == sizeof finding;
+    _exit(said ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+Status judge(const Finding& finding) {
+    if (finding.trial < 0 && finding.code == 0) return {};
+    if (finding.trial < 0) return fail_errno(finding.code, "trial of the kernel policy");
+    const Trial& trial = kTrials[static_cast<size_t>(finding.trial)];
+    std::string got = finding.code == 0 ? "allowed" : errno_name(finding.code);
+    return fail(EPROTO, "the kernel policy is attached, but does not work: {}: {} instead of {}", trial.what, got,
+                trial.expected == 0 ? "allowed" : errno_name(trial.expected));
+}
+
+/// A directory for the trial, like those on a host that everybody may write to.
+class Arena {
+public:
+    static Result<Arena> create(const std::string& host_dir) {
+        std::string path = fmt::format("{}/trial.{}", host_dir, getpid());
+        std::error_code ignored;
+        std::filesystem::remove_all(path, ignored);
+        TRY(sys::mkdir_at(sys::kCwd, path, 0700));
+        Arena arena(path);
+        arena.fd_ = TRY(sys::open_at(sys::kCwd, path, O_RDONLY | O_DIRECTORY));
+        UniqueFd existing = TRY(sys::open_at(arena.fd_.borrow(), "existing", O_WRONLY | O_CREAT, 0666));
+        TRY(sys::set_mode(existing.borrow(), 0666));
+        return arena;
+    }
+    Arena(Arena&&) = default;
+    Arena& operator=(Arena&&) = delete;
+    ~Arena() {
+        std::error_code ignored;
+        if (fd_) std::filesystem::remove_all(path_, ignored);
+    }
+    // As its owner the trial's root may chown what is in it, but for the policy.
+    Status give(uint32_t id) const {
+        for (const char* name : {"existing", "."}) {
+            int result = fchownat(fd_.get(), name, id, id, 0);
+            int code = errno;
+            if (result < 0) return fail_errno(code, "directory of the trial");
+        }
+        return {};
+    }
+    int fd() const { return fd_.get(); }
+
+private:
+    explicit Arena(std::string path) : path_(std::move(path)) {}
+    std::string path_;
+    UniqueFd fd_;
+};
+
+Result<uint32_t> unused_id(const Entries& entries) {
+    for (uint32_t id = kLastId; id >= kFirstId; --id)
+        if (!TRY(entries.owner(Uid(id)))) return id;
+    return fail(EBUSY, "all single ids are in use");
+}
+
+Result<NsIdentity> identity_of(pid_t pid) {
+    auto st = TRY(sys::stat_target(fmt::format("/proc/{}/ns/user", pid)));
+    return NsIdentity{NsInode(st.st_ino), NsId()};
+}
+
+Status write_map(pid_t pid, const char* file, uint32_t id) {
+    UniqueFd fd = TRY(sys::open_at(sys::kCwd, fmt::format("/proc/{}/{}", pid, file), O_WRONLY));
+    return sys::write_all(fd.borrow(), fmt::format("0 {} 1\n", id));
+}
+
+Status receive(BorrowedFd socket, void* data, size_t size) {
+    struct pollfd poll{socket.get(), POLLIN, 0};
+    if (TRY(sys::poll({&poll, 1}, kTimeoutUsec)) == 0) return fail(ETIMEDOUT, "the trial takes too long");
+    if (read(socket.get(), data, size) != static_cast<ssize_t>(size)) return fail(ECANCELED, "the trial died");
+    return {};
+}
+
+// From outside, in the order in which the service does it.
+Status drive(Entries& entries, const NsIdentity& identity, pid_t pid, BorrowedFd socket, uint32_t id) {
+    TRY(entries.add(identity, Entries::Setgroups::kAllowed));
+    TRY(entries.set_owner(Uid(id), identity.inode));
+    TRY(write_map(pid, "gid_map", id));
+    TRY(write_map(pid, "uid_map", id));
+    TRY(sys::write_all(socket, "x"));
+    Finding finding;
+    TRY(receive(socket, &finding, sizeof finding));
+    return judge(finding);
+}
+
+void end(pid_t pid) {
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+}
+
+Result<NsIdentity> wait_for_namespace(pid_t pid, BorrowedFd socket) {
+    char ready = 0;
+    TRY(receive(socket, &ready, 1));
+    return identity_of(pid);
+}
+
+}  // namespace
+
+Status prove_enforcement(Entries& entries, const std::string& host_dir) {
+    uint32_t id = TRY(unused_id(entries));
+    Arena arena = TRY(Arena::create(host_dir));
+    TRY(arena.give(id));
+    auto pair = TRY(sys::socket_pair(SOCK_STREAM));
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    int code = errno;
+    if (pid < 0) return fail_errno(code, "fork");
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) _exit(EXIT_FAILURE);
+        run_inside(arena.fd(), pair.second.get());
+    }
+    pair.second.reset();
+    auto identity = wait_for_namespace(pid, pair.first.borrow());
+    Status proven = identity ? drive(entries, *identity, pid, pair.first.borrow(), id)
+                             : Status(Failure(std::move(identity).error()));
+    end(pid);
+    TRY(entries.clear_owner(Uid(id)));
+    if (identity) TRY(entries.remove(*identity));
+    return proven;
+}
+
+}  // namespace nsr::policy

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "service/policy_entries.h"
+
+#include "base/log.h"
+
+namespace nsr::service {
+
+namespace {
+
+using policy::Entries;
+using registry::Registration;
+
+// Whoever was given ids of others may drop groups as they could; `type: self` may not (interface.md section 2).
+Entries::Setgroups setgroups_of(const Registration& registration) {
+    if (!registration.range) return Entries::Setgroups::kUnchanged;
+    bool denied = registration.setgroups == Registration::Setgroups::kDenied;
+    return denied ? Entries::Setgroups::kDenied : Entries::Setgroups::kAllowed;
+}
+
+Status add(Context& context, const Registration& registration) {
+    TRY(context.entries.add(registration.userns, setgroups_of(registration)));
+    for (Uid start : registration.starts()) TRY(context.entries.set_owner(start, registration.userns.inode));
+    return {};
+}
+
+}  // namespace
+
+namespaces::Life life_of(const Context& context, const NsIdentity& identity) {
+    auto mark = context.entries.mark(identity);
+    if (mark && *mark != Entries::Mark::kAbsent)
+        return *mark == Entries::Mark::kDead ? namespaces::Life::kDead : namespaces::Life::kAlive;
+    return context.prober.probe(identity);
+}
+
+Status enter_policy(Context& context, const Registration& registration) {
+    Status added = add(context, registration);
+    if (added) return {};
+    if (auto left = leave_policy(context, registration); !left) log::warning("{}", left.error().what());
+    return added;
+}
+
+// Owners first: without one, an id counts as the nearest namespace's of whoever uses it.
+Status leave_policy(Context& context, const Registration& registration) {
+    NsInode inode = registration.userns.inode;
+    for (Uid start : registration.starts()) {
+        auto owner = TRY(context.entries.owner(start));
+        if (owner == inode) TRY(context.entries.clear_owner(start));
+    }
+    for (CgroupId cgroup : registration.cgroups) TRY(context.entries.remove_cgroup(cgroup, inode));
+    return context.entries.remove(registration.userns);
+}
+
+Status settle_owners(Context& context, const Registration& registration) {
+    if (!context.entries.exist()) return {};
+    for (const auto& delegate : registration.delegates) {
+        auto holder = TRY(innermost_holder(context, delegate.start));
+        TRY(holder ? context.entries.set_owner(delegate.start, *holder) : context.entries.clear_owner(delegate.start));
+    }
+    if (!registration.is_transient()) return {};
+    auto holder = TRY(innermost_holder(context, registration.range->start));
+    return holder ? context.entries.set_owner(registration.range->start, *holder) : Status();
+}
+
+Result<std::optional<NsInode>> innermost_holder(const Context& context, Uid start) {
+    auto own = TRY(context.store.find_by_start(start));
+    if (own) return std::optional(own->userns.inode);
+    auto delegation = TRY(context.store.find_delegation(start));
+    return delegation ? std::optional(delegation->userns) : std::optional<NsInode>();
+}
+
+}  // namespace nsr::service

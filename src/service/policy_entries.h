@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include "service/context.h"
+
+/// What the kernel policy is told of registrations. The order is: record, entry, maps; and back.
+namespace nsr::service {
+
+/// Whether a namespace lives: by the kernel policy's word, which is certain, or else by its file handle.
+namespaces::Life life_of(const Context& context, const NsIdentity& identity);
+
+/// A recorded registration comes into force. Nothing remains of a failed call. ENOSPC: the policy has no more room.
+Status enter_policy(Context& context, const registry::Registration& registration);
+/// The namespace is dead, or never got its maps. Before the record is removed.
+Status leave_policy(Context& context, const registry::Registration& registration);
+/// After the record was removed, with the lock still held: ranges that were delegated to it are their holder's again.
+Status settle_owners(Context& context, const registry::Registration& registration);
+
+/// Who was given a range last, of all that live.
+Result<std::optional<NsInode>> innermost_holder(const Context& context, Uid start);
+
+}  // namespace nsr::service
