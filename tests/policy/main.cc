@@ -31,7 +31,7 @@ struct Options {
 int usage(const char* program) {
     fmt::print(stderr,
                "usage: {} [--bindir=DIR] [--dir=DIR] [--enforcement=LEVEL] [--socket=PATH] [--only=TEXT] [--list] "
-               "[--expect=held|leaks] [--verbose]\n",
+               "[--expect=held|leaks] [--all-file-systems] [--verbose]\n",
                program);
     return kWrongUsage;
 }
@@ -46,7 +46,8 @@ bool parse(int argc, char** argv, Options& options) {
     constexpr option kLong[] = {
         {"bindir", 1, nullptr, 'b'}, {"dir", 1, nullptr, 'd'},     {"enforcement", 1, nullptr, 'e'},
         {"socket", 1, nullptr, 's'}, {"only", 1, nullptr, 'o'},    {"list", 0, nullptr, 'l'},
-        {"expect", 1, nullptr, 'x'}, {"verbose", 0, nullptr, 'v'}, {nullptr, 0, nullptr, 0}};
+        {"expect", 1, nullptr, 'x'}, {"verbose", 0, nullptr, 'v'}, {"all-file-systems", 0, nullptr, 'a'},
+        {nullptr, 0, nullptr, 0}};
     int found;
     while ((found = ::getopt_long(argc, argv, "", kLong, nullptr)) != -1) {
         const std::string value = ::optarg != nullptr ? ::optarg : "";
@@ -68,6 +69,9 @@ bool parse(int argc, char** argv, Options& options) {
                 break;
             case 'l':
                 options.list = true;
+                break;
+            case 'a':
+                options.wanted.all_file_systems = true;
                 break;
             case 'v':
                 options.wanted.verbose = true;

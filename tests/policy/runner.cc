@@ -75,7 +75,7 @@ public:
 
     Verdict try_on(const Case& one, const FileSystem& fs);
     void row(const Case& one, const std::vector<FileSystem>& file_systems);
-    int finish();
+    int finish(const std::vector<FileSystem>& file_systems);
 
 private:
     Attempt attempt_in(const Case& one, const FileSystem& fs, const std::string& directory);
@@ -113,6 +113,7 @@ Verdict Runner::try_on(const Case& one, const FileSystem& fs) {
 
 void Runner::note(const Case& one, const FileSystem& fs, const Verdict& verdict) {
     const bool expected = as_expected(one, verdict, wanted_.expect);
+    if (!fs.missing.empty()) return;
     if (expected && !wanted_.verbose && verdict.word != Verdict::Word::kMissing && one.kind != Kind::kReport) return;
     notes_.push_back(fmt::format("{}{} [{}]: {}{}{}{}", expected ? "" : "** ", one.name, fs.name, text_of(verdict.word),
                                  verdict.detail.empty() ? "" : ": ", verdict.detail,
@@ -137,8 +138,13 @@ void Runner::row(const Case& one, const std::vector<FileSystem>& file_systems) {
     std::fflush(stdout);
 }
 
-int Runner::finish() {
+int Runner::finish(const std::vector<FileSystem>& file_systems) {
     fmt::print("\n");
+    for (const auto& fs : file_systems) {
+        if (fs.missing.empty()) continue;
+        fmt::print("{}{}: n/a: {}\n", wanted_.all_file_systems ? "** " : "", fs.name, fs.missing);
+        if (wanted_.all_file_systems) ++count_.unexpected;
+    }
     for (const auto& line : notes_) fmt::print("{}\n", line);
     fmt::print(
         "\n{} channels, {} held, {} leaks, {} controls, {} allowed, {} wrongly refused, {} odd, "
@@ -155,7 +161,7 @@ int run_cases(Setting& setting, const std::vector<FileSystem>& file_systems, con
     Runner runner(setting, wanted);
     fmt::print("{:<8} {:<54} {:<8} {:<8} {:<8}\n", "", "", "ext4", "tmpfs", "btrfs");
     for (const auto& one : table.cases()) runner.row(one, file_systems);
-    return runner.finish();
+    return runner.finish(file_systems);
 }
 
 int list_cases(const Wanted& wanted) {

@@ -17,6 +17,8 @@ struct Wanted {
     std::string text;
     Expect expect = Expect::kHeld;
     bool verbose = false;
+    /// A file system that cannot be made is a failure.
+    bool all_file_systems = false;
 };
 
 /// Runs them, prints the table, and answers the exit status.

@@ -10,6 +10,7 @@
 #include <array>
 #include <csignal>
 #include <fstream>
+#include <memory>
 #include <sstream>
 
 #include "attempt.h"
@@ -29,6 +30,7 @@ int become(uint32_t uid, uint32_t gid) {
 
 Status answered(const Result<varlink::CallResult>& answer) {
     if (!answer) return Failure(answer.error());
+    if (answer->error.ends_with(".UserNamespaceExists")) return fail(EEXIST, "the number is taken");
     if (!answer->error.empty())
         return fail(EPROTO, "the service answers {} {}", answer->error, varlink::json::serialize(answer->parameters));
     return {};
@@ -112,12 +114,17 @@ Result<UniqueFd> namespace_of(int pid) {
 }  // namespace
 
 Result<Space> allocate(const std::string& socket, const Order& order) {
-    Companion child([&](const std::function<void(int)>& ready) {
-        const Status status = order_own_namespace(socket, order);
-        if (!status) fmt::print(stderr, "allocate: {}\n", status.error().what());
-        ready(status ? 0 : status.error().code());
-        ::pause();
-    });
+    // Kept until the end, so that each has another number.
+    std::vector<std::unique_ptr<Companion>> children;
+    do {
+        children.push_back(std::make_unique<Companion>([&](const std::function<void(int)>& ready) {
+            const Status status = order_own_namespace(socket, order);
+            if (!status && status.error().code() != EEXIST) fmt::print(stderr, "allocate: {}\n", status.error().what());
+            ready(status ? 0 : status.error().code());
+            ::pause();
+        }));
+    } while (children.back()->answer() == EEXIST && children.size() < static_cast<size_t>(order.tries));
+    const Companion& child = *children.back();
     if (child.answer() != 0) return fail_errno(child.answer(), "allocate a namespace");
     Space space;
     space.fd = TRY(namespace_of(child.pid()));
@@ -148,8 +155,16 @@ Status call_as_root(const std::string& socket, const std::string& method, const 
                                 {fds.data(), parameter.empty() ? 1UL : 2UL}, kPatienceUsec));
 }
 
-Status register_space(const std::string& socket, const Space& space) {
-    return call_as_root(socket, "RegisterUserNamespace", space, "", UniqueFd());
+Result<Space> registered(const std::string& socket, const Map& uids, const Map& gids) {
+    std::vector<Space> others;
+    for (int i = 0; i < kTries; ++i) {
+        Space space = TRY(unmanaged(uids, gids));
+        const Status status = call_as_root(socket, "RegisterUserNamespace", space, "", UniqueFd());
+        if (status) return space;
+        if (status.error().code() != EEXIST) return Failure(status.error());
+        others.push_back(std::move(space));
+    }
+    return fail(EEXIST, "each number is taken");
 }
 
 int enter(const Space& space, const As& as) {

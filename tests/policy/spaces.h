@@ -27,6 +27,8 @@ struct Space {
     uint32_t delegated = 0;
 };
 
+constexpr int kTries = 200;
+
 /// A call of AllocateUserRange, by this uid and gid, from the inside of `parent` if there is one.
 struct Order {
     uint32_t uid = 1000;
@@ -35,6 +37,9 @@ struct Order {
     bool self = false;
     int delegates = 0;
     bool foreign = false;
+    /// How often a namespace may have an inode number that the service believes to be taken, by one that is dead:
+    /// without the policy nothing tells it on older kernels.
+    int tries = kTries;
 };
 Result<Space> allocate(const std::string& socket, const Order& order);
 
@@ -49,8 +54,8 @@ Result<Space> unmanaged(const Map& uids, const Map& gids, const Space* parent = 
 /// One more call of the service about a namespace, by root.
 Status call_as_root(const std::string& socket, const std::string& method, const Space& space,
                     const std::string& parameter, UniqueFd fd);
-/// RegisterUserNamespace, by root.
-Status register_space(const std::string& socket, const Space& space);
+/// A namespace with these maps that root has registered. For the number of its inode see Order::tries.
+Result<Space> registered(const std::string& socket, const Map& uids, const Map& gids);
 
 /// Whom a body runs as.
 struct As {

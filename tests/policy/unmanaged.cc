@@ -18,6 +18,7 @@ namespace {
 
 // Inode numbers are given out again at once, or only after all others.
 constexpr int kNamespaces = 300;
+constexpr int kAllocations = 20;
 
 int everything(const std::string& at) {
     if (const int code = allowed_all(at); code != 0) return code;
@@ -88,6 +89,17 @@ Attempt number_used_again(Stage& stage) {
     return not_here(fmt::format("the number does not come again within {} namespaces", kNamespaces));
 }
 
+/// Each of them dies before the next one is made.
+Attempt numbers_one_after_another(Stage& stage) {
+    for (int i = 0; i < kAllocations; ++i) {
+        auto space = allocate(stage.socket(), {.uid = 1006, .tries = 1});
+        if (!space) return went_wrong(fmt::format("number {}: {}", i, space.error().what()));
+        const int code = inside(*space, {}, [&] { return refused_all(stage.dir()); });
+        if (code != EPERM) return went_wrong(fmt::format("number {} was not held", i));
+    }
+    return tried(0);
+}
+
 }  // namespace
 
 void add_unmanaged(Table& table) {
@@ -96,6 +108,8 @@ void add_unmanaged(Table& table) {
     table.control("host root in a managed mount namespace", Where::kEach, host_root_in_mounts);
     table.control("unregistered namespace with transient ids", Where::kEach, unregistered);
     table.control("inode number of a dead namespace", Where::kOnce, number_used_again);
+    table.control("20 managed namespaces one after another", Where::kOnce, numbers_one_after_another)
+        .enforce_only("without the policy it takes time until somebody notices a death");
 }
 
 }  // namespace nsr::channels
