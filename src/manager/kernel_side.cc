@@ -47,7 +47,7 @@ KernelSide KernelSide::set_up(const Options& options) {
     // Word of deaths is worth having at every level.
     if (!side.policy_ && side.choice_.level != Level::kRefuse) {
         auto policy = KernelPolicy::load(options.runtime_dir, Scope::kDeaths);
-        if (!policy) log::info("The kernel sends no word of dead namespaces: {}", policy.error().what());
+        if (!policy) log::debug("The kernel sends no word of dead namespaces: {}", policy.error().what());
         if (policy) side.policy_ = std::move(*policy);
     }
     log_choice(side.choice_);

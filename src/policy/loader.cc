@@ -4,6 +4,8 @@
 #include <bpf/bpf.h>
 #include <xxhash.h>
 #include <cstdarg>
+#include <cstring>
+#include <memory>
 
 #include "base/log.h"
 #include "policy/bpf_call.h"
@@ -25,12 +27,19 @@ struct Destroy {
     void operator()(Skeleton* skeleton) const { destroy(skeleton); }
 };
 using PolicySkeleton = std::unique_ptr<policy_bpf, Destroy<policy_bpf, policy_bpf::destroy>>;
+struct Detach {
+    void operator()(bpf_link* link) const { bpf_link__destroy(link); }
+};
+using Link = std::unique_ptr<bpf_link, Detach>;
+using LinkSet = std::map<std::string, Link>;
 using DeathsSkeleton = std::unique_ptr<deaths_bpf, Destroy<deaths_bpf, deaths_bpf::destroy>>;
 
 int print_library_message(libbpf_print_level level, const char* format, va_list arguments) {
     char text[1024];
     // Of a program that is refused, the library prints the verifier's whole log.
-    if (level <= LIBBPF_WARN && vsnprintf(text, sizeof text, format, arguments) > 0) log::debug("libbpf: {}", text);
+    if (level > LIBBPF_WARN || vsnprintf(text, sizeof text, format, arguments) <= 0) return 0;
+    text[strcspn(text, "\n")] = '\0';
+    log::debug("{}", text);
     return 0;
 }
 
@@ -58,8 +67,9 @@ private:
     Status require_pinned(const std::string& directory, const bpf_program* program) const;
     Status require_all_pinned(const std::string& directory) const;
     Status choose_programs();
-    Status attach(bpf_program* program, const std::string& directory) const;
-    Status attach_all(const std::string& directory) const;
+    Result<LinkSet> attach_all(bpf_object* object) const;
+    Status pin_links(const LinkSet& links, const std::string& directory) const;
+    Result<std::string> attach_and_pin(bpf_object* object, const std::string& prefix) const;
     Result<std::string> provide_policy();
     Result<std::string> provide_deaths();
     Status load_deaths(std::string_view program);
@@ -169,20 +179,36 @@ Status Loader::choose_programs() {
     return {};
 }
 
-Status Loader::attach(bpf_program* program, const std::string& directory) const {
-    const char* name = bpf_program__name(program);
-    bpf_link* link = bpf_program__attach(program);
-    int code = errno;
-    if (!link) return fail_errno(code, fmt::format("attach kernel program {}", name));
-    // The pin holds it from here on; this process does not, it is about to end.
-    return pin(BorrowedFd(bpf_link__fd(link)), pins_.path_of(directory) + "/" + name);
+// The programs that are to be loaded, by their names.
+Result<LinkSet> Loader::attach_all(bpf_object* object) const {
+    LinkSet links;
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object) {
+        if (!bpf_program__autoload(program)) continue;
+        const char* name = bpf_program__name(program);
+        Link link(bpf_program__attach(program));
+        int code = errno;
+        if (!link) return fail_errno(code, fmt::format("attach kernel program {}", name));
+        links.emplace(name, std::move(link));
+    }
+    return links;
 }
 
-Status Loader::attach_all(const std::string& directory) const {
-    bpf_program* program = nullptr;
-    bpf_object__for_each_program(program, policy_->obj) if (bpf_program__autoload(program))
-        TRY(attach(program, directory));
+Status Loader::pin_links(const LinkSet& links, const std::string& directory) const {
+    for (const auto& [name, link] : links)
+        TRY(pin(BorrowedFd(bpf_link__fd(link.get())), pins_.path_of(directory) + "/" + name));
     return {};
+}
+
+// Only what is attached is worth a directory. The pins hold the links from then on.
+Result<std::string> Loader::attach_and_pin(bpf_object* object, const std::string& prefix) const {
+    auto links = TRY(attach_all(object));
+    std::string directory = TRY(pins_.make_new(prefix));
+    if (Status pinned = pin_links(links, directory); !pinned) {
+        TRY(pins_.remove(directory));
+        return Failure(std::move(pinned).error());
+    }
+    return directory;
 }
 
 Result<std::string> Loader::provide_policy() {
@@ -200,13 +226,8 @@ Result<std::string> Loader::provide_policy() {
     TRY(share_maps(policy_->obj));
     int result = policy_bpf::load(policy_.get());
     if (result < 0) return fail_errno(-result, "the kernel does not take the programs of the policy");
-    std::string directory = TRY(pins_.make_new(prefix));
     loaded_.policy_is_new = true;
-    if (Status attached = attach_all(directory); !attached) {
-        TRY(pins_.remove(directory));
-        return Failure(std::move(attached).error());
-    }
-    return directory;
+    return attach_and_pin(policy_->obj, prefix);
 }
 
 // One of the alternatives, and not the other.
@@ -231,17 +252,15 @@ Result<std::string> Loader::provide_deaths() {
         if (require_pinned(directory, deaths_->progs.on_death_kprobe)) return directory;
         log::warning("The kernel program in {} is replaced", pins_.path_of(directory));
     }
-    Status done;
+    Status why;
     for (std::string_view name : kDeathPrograms) {
         deaths_.reset(deaths_bpf::open());  // an object can be loaded once
-        done = load_deaths(name);
-        if (!done) continue;
-        std::string directory = TRY(pins_.make_new(prefix));
-        done = attach(bpf_object__find_program_by_name(deaths_->obj, std::string(name).c_str()), directory);
-        if (done) return directory;
-        TRY(pins_.remove(directory));
+        Status loaded = load_deaths(name);
+        auto directory = loaded ? attach_and_pin(deaths_->obj, prefix) : Failure(std::move(loaded).error());
+        if (directory) return directory;
+        if (why) why = Failure(std::move(directory).error());
     }
-    return Failure(std::move(done).error());
+    return Failure(std::move(why).error());
 }
 
 Result<Loaded> Loader::run(Scope scope) {
