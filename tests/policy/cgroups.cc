@@ -70,14 +70,19 @@ Status delegate(Stage& stage, const Space& space, const std::string& path) {
                         UniqueFd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
 }
 
-/// The case, with a namespace of its own that has one cgroup of a fresh tree.
-Attempt with_cgroup(Stage& stage, const std::function<int(const Space&, const Scratch&, const std::string& own)>& run) {
+using Prepare = std::function<bool(const Space&, const Scratch&)>;
+bool nothing(const Space&, const Scratch&) { return true; }
+
+/// The case, with a namespace of its own that has one cgroup of a fresh tree; what `prepare` makes was there before.
+Attempt with_cgroup(Stage& stage, const Prepare& prepare,
+                    const std::function<int(const Space&, const Scratch&, const std::string& own)>& run) {
     const Scratch scratch;
     if (scratch.path().empty()) return not_here("no cgroup2 here");
     auto space = allocate(stage.socket(), {.uid = 1004});
     if (!space) return went_wrong(space.error().what());
     const std::string own = scratch.make("own", 0755);
     if (const Status status = delegate(stage, *space, own); !status) return went_wrong(status.error().what());
+    if (!prepare(*space, scratch)) return went_wrong("cannot be prepared");
     const Remains before = transient_files(scratch.path());
     const int code = run(*space, scratch, own);
     // What is below the delegated one goes with it.
@@ -88,39 +93,41 @@ Attempt with_cgroup(Stage& stage, const std::function<int(const Space&, const Sc
 }
 
 Attempt not_delegated(Stage& stage) {
-    return with_cgroup(stage, [](const Space& space, const Scratch& scratch, const std::string&) {
+    return with_cgroup(stage, nothing, [](const Space& space, const Scratch& scratch, const std::string&) {
         const std::string other = scratch.make("other", 0777);
         return inside(space, {}, [&] { return make_directory(other + "/d"); });
     });
 }
 
 Attempt above(Stage& stage) {
-    return with_cgroup(stage, [](const Space& space, const Scratch& scratch, const std::string&) {
+    return with_cgroup(stage, nothing, [](const Space& space, const Scratch& scratch, const std::string&) {
         ::chmod(scratch.path().c_str(), 0777);
         return inside(space, {}, [&] { return make_directory(scratch.path() + "/d"); });
     });
 }
 
-Attempt given_file(Stage& stage) {
-    return with_cgroup(stage, [](const Space& space, const Scratch& scratch, const std::string&) {
-        const std::string other = scratch.make("other", 0777);
-        if (::chown(other.c_str(), space.start, space.start) < 0) return ENOTRECOVERABLE;
-        return inside(space, {}, [&] { return code_of(::chown(other.c_str(), 5, 5)); });
+Attempt chown_of_other(Stage& stage) {
+    const auto prepare = [](const Space& space, const Scratch& scratch) {
+        return ::chown(scratch.make("other", 0755).c_str(), space.start, space.start) == 0;
+    };
+    return with_cgroup(stage, prepare, [](const Space& space, const Scratch& scratch, const std::string&) {
+        return inside(space, {}, [&] { return code_of(::chown((scratch.path() + "/other").c_str(), 5, 5)); });
     });
 }
 
 /// Removed when the other one dies, which may be long after this one did.
 Attempt of_another(Stage& stage) {
-    return with_cgroup(stage, [&](const Space& space, const Scratch& scratch, const std::string&) {
+    const auto prepare = [&](const Space&, const Scratch& scratch) {
         const std::string other = scratch.make("other", 0755);
-        if (!delegate(stage, stage.managed(), other)) return ENOTRECOVERABLE;
-        ::chmod(other.c_str(), 0777);
-        return inside(space, {}, [&] { return make_directory(other + "/d"); });
+        return delegate(stage, stage.managed(), other).has_value() && ::chmod(other.c_str(), 0777) == 0;
+    };
+    return with_cgroup(stage, prepare, [&](const Space& space, const Scratch& scratch, const std::string&) {
+        return inside(space, {}, [&] { return make_directory(scratch.path() + "/other/d"); });
     });
 }
 
 Attempt below(Stage& stage) {
-    return with_cgroup(stage, [](const Space& space, const Scratch&, const std::string& own) {
+    return with_cgroup(stage, nothing, [](const Space& space, const Scratch&, const std::string& own) {
         return inside(space, {}, [&] {
             if (const int code = make_directory(own + "/a"); code != 0) return code;
             if (const int code = make_directory(own + "/a/b"); code != 0) return code;
@@ -132,7 +139,7 @@ Attempt below(Stage& stage) {
 }
 
 Attempt below_nested(Stage& stage) {
-    return with_cgroup(stage, [](const Space& space, const Scratch&, const std::string& own) {
+    return with_cgroup(stage, nothing, [](const Space& space, const Scratch&, const std::string& own) {
         const Map map{{0, 0, kRangeSize}};
         auto nested = unmanaged(map, map, &space);
         return nested ? inside(*nested, {}, [&] { return make_directory(own + "/a"); }) : ENOTRECOVERABLE;
@@ -140,7 +147,7 @@ Attempt below_nested(Stage& stage) {
 }
 
 Attempt own_mount(Stage& stage) {
-    return with_cgroup(stage, [](const Space& space, const Scratch&, const std::string& own) {
+    return with_cgroup(stage, nothing, [](const Space& space, const Scratch&, const std::string& own) {
         return inside(space, {.mounts = true}, [&] {
             const UniqueFd procs(::open((own + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
             // Root of the host would have put it there; from inside, another cgroup namespace is not needed.
@@ -151,7 +158,7 @@ Attempt own_mount(Stage& stage) {
 }
 
 Attempt deep_below(Stage& stage) {
-    return with_cgroup(stage, [](const Space& space, const Scratch&, const std::string& own) {
+    return with_cgroup(stage, nothing, [](const Space& space, const Scratch&, const std::string& own) {
         return inside(space, {}, [&] {
             std::string path = own;
             for (int depth = 0; depth < kDepth; ++depth)
@@ -166,7 +173,7 @@ Attempt deep_below(Stage& stage) {
 void add_cgroups(Table& table) {
     table.channel("cgroup that was not delegated", Where::kOnce, not_delegated);
     table.channel("cgroup above the delegated one", Where::kOnce, above);
-    table.channel("chown of a cgroup that was not delegated", Where::kOnce, given_file);
+    table.channel("chown of a cgroup that was not delegated", Where::kOnce, chown_of_other);
     table.channel("cgroup that was delegated to another namespace", Where::kOnce, of_another);
     table.control("two levels below a delegated cgroup, with chown", Where::kOnce, below);
     table.control("below a delegated cgroup, nested namespace", Where::kOnce, below_nested);
