@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What runs in the virtual machine for a test, program by program: batch.py DIRECTORY-OF-THE-BINARIES LEVEL."""
+import os, subprocess, sys, time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SYSTEM = os.path.join(os.path.dirname(HERE), 'system')
+# What matters most comes first.
+GROUPS = ('restrict', 'lifecycle', 'cgroup', 'restart', 'beyond', 'protocol', 'userdb', 'allocate', 'register', 'mount',
+          'network')
+# Emulated, and perhaps beside other work.
+SCALE = '6'
+PROGRAM_TIMEOUT = 400
+
+
+def programs(binaries, level):
+    """Name -> command."""
+    python = sys.executable
+    found = {
+        'conformance': [python, SYSTEM + '/run_conformance.py', '--enforcement', level, '--scale', SCALE, binaries, *GROUPS],
+        'channels': [binaries + '/nsresource-channels', '--bindir', binaries, '--enforcement', level],
+        'policy': [python, SYSTEM + '/policy_test.py', binaries],
+        'deaths': [python, SYSTEM + '/deaths_test.py', binaries],
+    }
+    if level == 'enforce':
+        return found
+    # Without the policy there is nothing to see for the others.
+    return {'conformance': [word for word in found['conformance'] if word != 'restrict']}
+
+
+def run(name, command):
+    """The outcome, in words. In the machine nothing is missing, so a program that skips itself has failed."""
+    print('==> %s' % name, flush=True)
+    try:
+        status = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=PROGRAM_TIMEOUT).returncode
+    except subprocess.TimeoutExpired:
+        return 'took too long'
+    except OSError as error:
+        return str(error)
+    return 'passed' if status == 0 else 'exit status %d' % status
+
+
+def main():
+    binaries, level = os.path.abspath(sys.argv[1]), sys.argv[2]
+    outcomes = []
+    for name, command in programs(binaries, level).items():
+        begun = time.monotonic()
+        outcomes.append((name, run(name, command), time.monotonic() - begun))
+    print('\nOn %s:' % os.uname().release)
+    for name, outcome, seconds in outcomes:
+        print('  %-12s %5.0f s  %s' % (name, seconds, outcome))
+    sys.exit(any(outcome != 'passed' for _, outcome, _ in outcomes))
+
+
+if __name__ == '__main__':
+    main()
