@@ -37,6 +37,18 @@ std::string acl_for(uint16_t tag, uint32_t id, uint32_t count) {
     return acl;
 }
 
+std::string long_acl(uint32_t foreign, uint32_t count, uint32_t last) {
+    std::string acl;
+    put(acl, 2, 4);
+    entry(acl, 1, kNoId);
+    for (uint32_t i = 0; i < count; ++i) entry(acl, kUserTag, foreign + i);
+    entry(acl, kUserTag, last);
+    entry(acl, 4, kNoId);
+    entry(acl, 0x10, kNoId);
+    entry(acl, 0x20, kNoId);
+    return acl;
+}
+
 int set_acl(const std::string& path, const char* name, const std::string& value, int flags) {
     if (::lsetxattr(path.c_str(), name, value.data(), value.size(), flags) == 0) return 0;
     return errno == EOPNOTSUPP ? lacking(EOPNOTSUPP) : errno;

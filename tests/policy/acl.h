@@ -10,6 +10,8 @@ constexpr uint16_t kUserTag = 2, kGroupTag = 8;
 
 /// The xattr form of an access control list: the three basic entries, a mask, and `count` of a kind from this id on.
 std::string acl_for(uint16_t tag, uint32_t id, uint32_t count = 1);
+/// The same, of foreign users and one more at the end.
+std::string long_acl(uint32_t foreign, uint32_t count, uint32_t last);
 /// lsetxattr(2); 0 or an errno value, lacking() where the file system has no such attributes.
 int set_acl(const std::string& path, const char* name, const std::string& value, int flags);
 

@@ -50,6 +50,17 @@ Attempt on_file(Stage& stage, Setter set, const std::string& acl) {
     return tried(stage.inside([&] { return set(stage.path("f"), kAccess, acl); }));
 }
 
+/// More entries than the file system has room for are its affair.
+Attempt long_one(Stage& stage, uint32_t count, uint32_t last) {
+    return on_file(
+        stage,
+        [](const std::string& path, const char* name, const std::string& value) {
+            const int code = by_path(path, name, value);
+            return code == ENOSPC || code == E2BIG || code == ERANGE ? lacking(code) : code;
+        },
+        long_acl(kForeign, count, last));
+}
+
 Attempt on_directory(Stage& stage, const std::string& acl) {
     if (!stage.directory("d", kForeign, kForeign)) return went_wrong("no directory");
     return tried(stage.inside([&] { return by_path(stage.path("d"), kDefault, acl); }));
@@ -87,6 +98,13 @@ void add_acls(Table& table) {
                   [](Stage& s) { return on_file(s, by_path, acl_for(kUserTag, s.managed().delegated)); });
     table.channel("ACL, last of 100 entries is transient", Where::kEach,
                   [](Stage& s) { return on_file(s, by_path, acl_for(kGroupTag, 65535 - 50, 51)); });
+    table.channel("ACL, last of 300 entries is transient", Where::kEach, [](Stage& s) { return long_one(s, 300, 5); });
+    table.channel("ACL, last of 4000 entries is transient", Where::kEach,
+                  [](Stage& s) { return long_one(s, 4000, 5); });
+    table.control("ACL of 300 foreign entries", Where::kEach,
+                  [](Stage& s) { return long_one(s, 300, kForeign + 300); });
+    table.report("ACL of 4000 foreign entries", Where::kEach, "the policy may look at a bounded number of them only",
+                 [](Stage& s) { return long_one(s, 4000, kForeign + 4000); });
     table.channel("ACL by fsetxattr", Where::kEach, [=](Stage& s) { return on_file(s, by_descriptor, user); });
     table.channel("ACL by /proc/self/fd/N", Where::kEach, [=](Stage& s) { return on_file(s, by_proc, user); });
     table.channel("ACL by setxattrat", Where::kEach, [=](Stage& s) { return on_file(s, by_setxattrat, user); });

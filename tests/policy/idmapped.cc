@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Mounts that store other ids than those that a process has: what is stored is what counts.
 #include <fcntl.h>
+#include <linux/btrfs.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cstring>
 
 #include "acl.h"
 #include "makers.h"
@@ -73,7 +77,9 @@ Attempt change_on(Stage& stage, const Map& map, const std::function<int(const st
     if (!stage.file("f", kForeign, kForeign, 0755)) return went_wrong("no file");
     const Mapped mount = map_mount(stage, map, map);
     if (!mount.is_there()) return mount.failure;
-    return tried(stage.inside([&] { return change(mount.path() + "/f"); }));
+    // Seen without the mount: what is stored.
+    const int code = stage.inside([&] { return change(mount.path() + "/f"); });
+    return tried(code, stage.remains());
 }
 
 int own(const std::string& path) { return code_of(::chown(path.c_str(), 0, 0)); }
@@ -83,6 +89,20 @@ int add_last_entry(const std::string& path) {
     return set_acl(path, "system.posix_acl_access", acl_for(kUserTag, 11), 0);
 }
 int add_capability(const std::string& path) { return set_acl(path, "security.capability", capability(), 0); }
+
+int leave_whiteout(const std::string& path) {
+    return code_of(::renameat2(AT_FDCWD, path.c_str(), AT_FDCWD, (path + ".moved").c_str(), RENAME_WHITEOUT));
+}
+int create_subvolume(const std::string& path) {
+    const UniqueFd directory(::open(path.substr(0, path.rfind('/')).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    btrfs_ioctl_vol_args arguments{};
+    std::strcpy(arguments.name, "sub");
+    return code_of(::ioctl(directory.get(), BTRFS_IOC_SUBVOL_CREATE, &arguments));
+}
+
+Map other_map(Stage& stage) {
+    return {{kForeign, kForeign, 1}, {stage.start() + kRangeSize, stage.start(), kRangeSize}};
+}
 
 Attempt link_on(Stage& stage) {
     return change_on(stage, foreign_map(stage),
@@ -156,13 +176,16 @@ void add_idmapped(Table& table) {
                   [](Stage& s) { return change_on(s, scattered_map(s, true), own_by_last); });
     table.channel("id-mapped, ACL entry becomes transient", Where::kEach,
                   [](Stage& s) { return change_on(s, scattered_map(s, true), add_last_entry); });
+    table.channel("id-mapped, RENAME_WHITEOUT", Where::kEach,
+                  [](Stage& s) { return change_on(s, other_map(s), leave_whiteout); });
+    table.channel("id-mapped, btrfs subvolume", Where::kBtrfs,
+                  [](Stage& s) { return change_on(s, other_map(s), create_subvolume); });
     table.channel("id-mapped, set-group-ID directory", Where::kEach, in_set_group_id);
     table.channel("mkdir fails on a mapped mount, then the plain one", Where::kEach,
                   [](Stage& s) { return stale_note(s, false); });
     table.channel("the same with O_TMPFILE", Where::kEach, [](Stage& s) { return stale_note(s, true); });
-    table.channel("overlay, upper layer id-mapped to transient ids", Where::kEach, [](Stage& s) {
-        return overlay_on(s, {{kForeign, kForeign, 1}, {s.start() + kRangeSize, s.start(), kRangeSize}}, true);
-    });
+    table.channel("overlay, upper layer id-mapped to transient ids", Where::kEach,
+                  [](Stage& s) { return overlay_on(s, other_map(s), true); });
     table.control("id-mapped to foreign ids, and the owner is right", Where::kEach,
                   [](Stage& s) { return allowed_on(s, foreign_map(s), {}, kForeign); });
     table.control("id-mapped to foreign ids, another user", Where::kEach,
@@ -171,6 +194,10 @@ void add_idmapped(Table& table) {
         return allowed_on(s, scattered_map(s, true), {.uid = 10, .gid = 10}, kForeign + 1000);
     });
     table.control("id-mapped, O_TMPFILE", Where::kEach, temporary_file_on);
+    table.control("id-mapped, whiteout of foreign ids", Where::kEach,
+                  [](Stage& s) { return change_on(s, foreign_map(s), leave_whiteout); });
+    table.control("id-mapped, btrfs subvolume of foreign ids", Where::kBtrfs,
+                  [](Stage& s) { return change_on(s, foreign_map(s), create_subvolume); });
     table.control("id-mapped, link", Where::kEach, link_on);
     table.control("id-mapped, chown", Where::kEach, [](Stage& s) { return change_on(s, foreign_map(s), own); });
     table.control("id-mapped, ACL entry", Where::kEach,

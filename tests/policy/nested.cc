@@ -95,6 +95,13 @@ Attempt nested_on_outer(Stage& stage) {
     return on_tmpfs_of(stage.managed(), *nested, false);
 }
 
+Attempt nested_on_own(Stage& stage) {
+    const Map map{{0, 50, 100}};
+    auto nested = unmanaged(map, map, &stage.managed());
+    if (!nested) return went_wrong(nested.error().what());
+    return on_tmpfs_of(*nested, *nested, false);
+}
+
 Attempt foreign_only(Stage& stage) {
     const Map map{{0, kForeign, 10}};
     auto nested = unmanaged(map, map, &stage.managed());
@@ -111,6 +118,7 @@ void add_nested(Table& table) {
     table.channel("tmpfs of the outer one, inner range", Where::kOnce, by_inner);
     table.control("tmpfs of the outer one, self namespace inside", Where::kOnce, self_on_outer);
     table.control("tmpfs of the outer one, unmanaged namespace inside", Where::kOnce, nested_on_outer);
+    table.control("tmpfs of its own, unmanaged namespace further down", Where::kOnce, nested_on_own);
     table.control("tmpfs of its own, delegated id", Where::kOnce, delegated_on_own);
     table.control("tmpfs of its own, inner managed namespace", Where::kOnce, inner_on_own);
     table.control("nested namespace of foreign ids alone", Where::kEach, foreign_only);

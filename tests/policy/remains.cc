@@ -32,7 +32,7 @@ uint32_t word_at(const std::string& blob, size_t offset) {
 }
 
 std::string xattr_of(const std::string& path, const char* name) {
-    std::string value(16384, '\0');
+    std::string value(65536, '\0');
     const ssize_t size = ::lgetxattr(path.c_str(), name, value.data(), value.size());
     value.resize(size < 0 ? 0 : static_cast<size_t>(size));
     return value;

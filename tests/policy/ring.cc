@@ -92,6 +92,19 @@ Attempt acl_by(Stage& stage, const Manner& manner) {
                    },
                    {});
 }
+Attempt capability_by(Stage& stage, const Manner& manner) {
+    if (!stage.file("f", kForeign, kForeign, 0755)) return went_wrong("no file");
+    const UniqueFd fd(::open(stage.path("f").c_str(), O_RDONLY | O_CLOEXEC));
+    const std::string name = "security.capability", value = capability();
+    return by_ring(stage, manner,
+                   [&](const std::string&) {
+                       io_uring_sqe entry = two_paths_entry(IORING_OP_FSETXATTR, name, value);
+                       entry.fd = fd.get();
+                       entry.len = static_cast<unsigned>(value.size());
+                       return entry;
+                   },
+                   {});
+}
 Attempt bind_by(Stage& stage, const Manner& manner) {
     const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const std::string path = stage.path("k");
@@ -144,6 +157,7 @@ void add_ring(Table& table) {
         {"io_uring linkat", link_by},
         {"io_uring RENAME_WHITEOUT", whiteout_by},
         {"io_uring setxattr of an ACL", acl_by},
+        {"io_uring fsetxattr of a capability", capability_by},
         {"io_uring bind", bind_by},
     };
     for (const auto& operation : kOperations)
