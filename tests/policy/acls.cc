@@ -111,6 +111,8 @@ void add_acls(Table& table) {
     table.channel("default ACL", Where::kEach, [=](Stage& s) { return on_directory(s, user); });
     table.channel("default ACL entry of a group", Where::kEach, [=](Stage& s) { return on_directory(s, group); });
     table.channel("ACL entry of a delegated id, self namespace", Where::kEach, in_self);
+    table.control("ACL without users or groups", Where::kEach,
+                  [](Stage& s) { return on_file(s, by_path, acl_for(kUserTag, 0, 0)); });
     table.control("ACL entry of a foreign user", Where::kEach,
                   [](Stage& s) { return on_file(s, by_path, acl_for(kUserTag, kForeign + 5, 20)); });
     table.control("default ACL entry of a foreign group", Where::kEach,

@@ -27,6 +27,13 @@ Attempt allowed_in(Stage& stage, unsigned mode, const As& as) {
     return tried(code != 0 ? code : check_owner(stage.path("d/mkdir"), kForeign, kForeign + 3));
 }
 
+/// Without set-group-ID or a mount option a directory's group is its own affair.
+Attempt group_not_handed_down(Stage& stage) {
+    if (!stage.directory("d", 0, stage.start(), 0777)) return went_wrong("no directory");
+    const int code = stage.inside(kForeigner, [&] { return allowed_all(stage.path("d")); });
+    return tried(code != 0 ? code : check_owner(stage.path("d/mkdir"), kForeign, kForeign));
+}
+
 Attempt temporary_file_in(Stage& stage) {
     if (!stage.directory("d", 0, stage.start(), 02777)) return went_wrong("no directory");
     return tried(
@@ -61,6 +68,7 @@ void add_set_group_id(Table& table) {
     table.channel("set-group-ID directory, O_TMPFILE", Where::kEach, temporary_file_in);
     table.control("set-group-ID directory of another group", Where::kEach,
                   [](Stage& stage) { return allowed_in(stage, 02777, {.uid = kForeign, .gid = 5, .capable = true}); });
+    table.control("ordinary directory of a transient group, foreign ids", Where::kEach, group_not_handed_down);
     table.channel("grpid mount, transient group", Where::kGrpid,
                   [](Stage& stage) { return refused_in(stage, stage.start(), 0777, kForeigner); });
     table.channel("grpid mount, transient user", Where::kGrpid,
