@@ -83,13 +83,20 @@ static __always_inline bool takes_group_of_task(const struct super_block* superb
     }
 }
 
-static __noinline int judge_new_inode(struct inode* dir, __u64 mapping) {
+/* The ids of the task, as they are recorded through a mount with this mapping. */
+static __noinline int judge_task_ids(struct inode* dir, __u64 mapping) {
     const struct cred* cred = current_cred();
     __u64 filesystem = number_of(dir->i_sb->s_user_ns);
     __u32 uid = recorded_id(mapping, filesystem, cred->fsuid.val, UID);
+    return judge_inode(dir, uid, recorded_id(mapping, filesystem, cred->fsgid.val, GID));
+}
+
+static __noinline int judge_new_inode(struct inode* dir, __u64 mapping) {
+    __u64 filesystem = number_of(dir->i_sb->s_user_ns);
+    __u32 uid = recorded_id(mapping, filesystem, current_cred()->fsuid.val, UID);
     __u32 dir_gid = dir->i_gid.val;
     if (dir->i_mode & S_ISGID) return judge_inode(dir, uid, dir_gid);
-    int verdict = judge_inode(dir, uid, recorded_id(mapping, filesystem, cred->fsgid.val, GID));
+    int verdict = judge_task_ids(dir, mapping);
     if (verdict || takes_group_of_task(dir->i_sb)) return verdict;
     return judge_inode(dir, uid, dir_gid);
 }
@@ -131,21 +138,22 @@ int BPF_PROG(judge_tmpfile, struct file* file) {
     return judge_inode(inode, inode->i_uid.val, inode->i_gid.val);
 }
 
-/* Subvolumes and snapshots of btrfs, which makes their root directories without any other hook: ioctl_snap_create and
- * _v2, ioctl_subvol_create and _v2 of its uapi header. */
+/* Subvolumes and snapshots of btrfs, which makes their root directories without any other hook: BTRFS_IOC_SNAP_CREATE,
+ * SUBVOL_CREATE, and the second version of both. */
 #define BTRFS_IOCTL_TYPE 0x94
 static __always_inline bool makes_subvolume(unsigned int command) {
-    if ((command >> 8 & 0xff) != BTRFS_IOCTL_TYPE) return false;
     unsigned int number = command & 0xff;
-    return number == 1 || number == 14 || number == 23 || number == 24;
+    return (command >> 8 & 0xff) == BTRFS_IOCTL_TYPE && (number == 1 || number == 14 || number == 23 || number == 24);
 }
 
+/* Their group is the task's also in a set-group-ID directory. What a snapshot has in it was there before, and is not
+ * looked at: the kernel asks nobody about it. */
 static __always_inline int judge_ioctl(struct file* file, unsigned int command) {
     if (!makes_subvolume(command) || !is_in_user_namespace(current_cred())) return 0;
     struct inode* dir = file->f_inode;
     if (!dir || dir->i_sb->s_magic != BTRFS_MAGIC) return 0;
     struct path* path = __builtin_preserve_access_index(&file->f_path);
-    return judge_new_inode(dir, mapping_of(BPF_CORE_READ(path, mnt)));
+    return judge_task_ids(dir, mapping_of(BPF_CORE_READ(path, mnt)));
 }
 
 SEC("fmod_ret/security_file_ioctl")
