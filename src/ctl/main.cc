@@ -14,6 +14,7 @@ struct CarryOut {
     Result<int> operator()(const ctl::ListVerb& verb) const { return ctl::list(setting, verb); }
     Result<int> operator()(const ctl::ShowVerb& verb) const { return ctl::show(setting, verb); }
     Result<int> operator()(const ctl::StatusVerb& verb) const { return ctl::status(setting, verb); }
+    Result<int> operator()(const ctl::ReclaimVerb& verb) const { return ctl::reclaim(setting, verb); }
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/log.h"
+#include "ctl/reclaim_options.h"
 
 namespace nsr::ctl {
 
@@ -26,10 +27,12 @@ struct Target {
     std::optional<uint32_t> size;
     RegisterVerb registered;
     ShowVerb show;
+    ReclaimVerb reclaim;
     CLI::App* run_verb = nullptr;
     CLI::App* register_verb = nullptr;
     CLI::App* list_verb = nullptr;
     CLI::App* show_verb = nullptr;
+    CLI::App* reclaim_verb = nullptr;
 };
 
 void describe_global(CLI::App& app, Target& target) {
@@ -143,6 +146,9 @@ void describe_verbs(CLI::App& app, Target& target) {
     target.show_verb = app.add_subcommand("show", "Show one of them, by its name or by a uid of its range");
     target.show_verb->add_option("NAME|UID", target.show.what)->required();
     app.add_subcommand("status", "Show how the service is doing");
+    target.reclaim_verb =
+        app.add_subcommand("reclaim", "Look for what used ranges have left behind, and free those that left nothing");
+    describe_reclaim(*target.reclaim_verb, target.reclaim);
 }
 
 Finished wrong_usage(std::string_view why) {
@@ -160,6 +166,14 @@ std::variant<Options, Finished> finish_run(Target& target, std::vector<std::stri
     return Options{target.setting, target.run};
 }
 
+std::variant<Options, Finished> finish_reclaim(Target& target) {
+    ReclaimVerb& verb = target.reclaim;
+    if (verb.others == ReclaimVerb::Others::kTrusted && verb.paths.empty())
+        return wrong_usage("--trust-others is for where paths are given");
+    if (verb.runtime_dir.empty()) verb.runtime_dir = target.setting.runtime_directory();
+    return Options{target.setting, verb};
+}
+
 /// Where "--" is, or the end.
 int end_of_options(int argc, const char* const* argv) {
     return static_cast<int>(std::find(argv, argv + argc, std::string_view("--")) - argv);
@@ -167,10 +181,12 @@ int end_of_options(int argc, const char* const* argv) {
 
 }  // namespace
 
-std::string Setting::resource_directory() const {
+std::string Setting::runtime_directory() const {
     auto slash = socket.rfind('/');
-    return (slash == std::string::npos ? std::string(".") : socket.substr(0, slash)) + "/nsresource";
+    return slash == std::string::npos ? std::string(".") : socket.substr(0, slash);
 }
+
+std::string Setting::resource_directory() const { return runtime_directory() + "/nsresource"; }
 
 std::variant<Options, Finished> parse_options(int argc, const char* const* argv) {
     Target target;
@@ -190,6 +206,7 @@ std::variant<Options, Finished> parse_options(int argc, const char* const* argv)
     if (app.got_subcommand(target.register_verb)) return Options{target.setting, target.registered};
     if (app.got_subcommand(target.list_verb)) return Options{target.setting, ListVerb{}};
     if (app.got_subcommand(target.show_verb)) return Options{target.setting, target.show};
+    if (app.got_subcommand(target.reclaim_verb)) return finish_reclaim(target);
     return Options{target.setting, StatusVerb{}};
 }
 

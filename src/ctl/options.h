@@ -24,6 +24,8 @@ struct Setting {
     JsonMode json = JsonMode::kOff;
     Paging paging = Paging::kOnTerminal;
 
+    /// Where the socket is.
+    std::string runtime_directory() const;
     /// The directory of the service's own files, beside its socket: status and registry are there.
     std::string resource_directory() const;
 };
@@ -68,7 +70,18 @@ struct ShowVerb {
     std::string what;
 };
 struct StatusVerb {};
-using Verb = std::variant<RunVerb, RegisterVerb, ListVerb, ShowVerb, StatusVerb>;
+struct ReclaimVerb {
+    enum class Change { kFree, kNone } change = Change::kFree;
+    enum class Progress { kOnTerminal, kAlways } progress = Progress::kOnTerminal;
+    /// Only the file systems of these paths are looked at; all, where there are none.
+    std::vector<std::string> paths;
+    /// The others are clean, on the administrator's word.
+    enum class Others { kUnknown, kTrusted } others = Others::kUnknown;
+    std::string state_dir;
+    /// Where the socket is, if it is empty.
+    std::string runtime_dir;
+};
+using Verb = std::variant<RunVerb, RegisterVerb, ListVerb, ShowVerb, StatusVerb, ReclaimVerb>;
 
 struct Options {
     Setting setting;

@@ -16,5 +16,8 @@ Result<int> list(const Setting& setting, const ListVerb& verb);
 Result<int> show(const Setting& setting, const ShowVerb& verb);
 /// kFailed where the service does not answer.
 Result<int> status(const Setting& setting, const StatusVerb& verb);
+/// Frees used ranges of which nothing is left (doc/decisions/reclaim.md). kFailed where something could not be looked
+/// at.
+Result<int> reclaim(const Setting& setting, const ReclaimVerb& verb);
 
 }  // namespace nsr::ctl

@@ -224,6 +224,39 @@ Status UsedSet::give_back(const BitFile::Lock& used_lock, const Pool& pool) {
     return used_.sync();
 }
 
+Result<Bitmap> UsedSet::handed_out(const Pool& pool) const {
+    // Both under their locks: a refill between the two looks would let ranges that were just marked seem taken.
+    BitFile::Lock used_lock = TRY(used_.lock());
+    BitFile::Lock fresh_lock = TRY(fresh_.lock());
+    Bitmap handed_out = TRY(used_.read(pool));
+    handed_out -= TRY(fresh_.read(pool));
+    return handed_out;
+}
+
+Status UsedSet::clear(std::span<const Uid> starts) {
+    for (Uid start : starts) TRY(index_of(start));
+    BitFile::Lock lock = TRY(used_.lock());
+    for (const Pool* pool : kPools) TRY(clear(lock, *pool, starts));
+    return {};
+}
+
+// A range can only become ready while its bit in `used` is down, or by return_unused(); the latter is why those that are
+// ready are looked at here, with both locks held until the bits are down.
+Status UsedSet::clear(const BitFile::Lock& used_lock, const Pool& pool, std::span<const Uid> starts) {
+    Bitmap cleared(pool.count());
+    for (Uid start : starts)
+        if (auto index = pool.index_of(start)) cleared.set(*index);
+    if (cleared.count() == 0) return {};
+    {
+        BitFile::Lock fresh_lock = TRY(fresh_.lock());
+        cleared -= TRY(fresh_.read(pool));
+        Bitmap used = TRY(used_.read(pool));
+        used -= cleared;
+        TRY(used_.write(used_lock, pool, used));
+    }
+    return used_.sync();
+}
+
 Result<uint32_t> UsedSet::remaining(const Pool& pool) const {
     Bitmap used = TRY(used_.read(pool));
     Bitmap ready = TRY(fresh_.read(pool));

@@ -20,8 +20,8 @@ namespace nsr::ranges {
 /// What has ever been handed out, so that at the level `quarantine` no range is handed out twice, in this boot or a
 /// later one (design.md section 3). Two files:
 ///
-/// `<state_dir>/used`: the ranges that may carry files of somebody. Its bits only go up (but for give_back()), so a
-/// torn write leaves each bit old or new, and none of the new ones counts before fdatasync(2) has answered.
+/// `<state_dir>/used`: the ranges that may carry files of somebody. Its bits only go up (but for give_back() and
+/// clear()), so a torn write leaves each bit old or new, and none of the new ones counts before fdatasync(2) has answered.
 /// `<runtime_dir>/nsresource/fresh`, on a tmpfs: the ready ranges, which are used in the first file already, durably,
 /// and which nobody has got yet. Taking one clears its bit here, and waits for no disk.
 ///
@@ -65,6 +65,12 @@ public:
     /// plenty. Of several at the same time one does the work.
     Status refill(const Pool& pool, const Judge& judge);
 
+    /// The ranges of a pool that somebody has or had: used, and not ready.
+    Result<Bitmap> handed_out(const Pool& pool) const;
+    /// Makes ranges unused, durably: only those that nobody has, and of which nothing is left anywhere. Ready ones stay
+    /// as they are. EINVAL: no range begins there.
+    Status clear(std::span<const Uid> starts);
+
     /// At a clean stop, when nobody takes any more: what is ready becomes unused again.
     Status give_back();
     /// How many ranges can still be handed out, ready ones included.
@@ -80,6 +86,7 @@ private:
     Result<std::vector<uint32_t>> find_acceptable(const Pool& pool, uint32_t wanted, const Judge& judge) const;
     Status give_back(const BitFile::Lock& used_lock, const Pool& pool);
     Status mark_used(const BitFile::Lock& used_lock, const Pool& pool, std::span<const Uid> starts);
+    Status clear(const BitFile::Lock& used_lock, const Pool& pool, std::span<const Uid> starts);
 
     BitFile used_;
     BitFile fresh_;
