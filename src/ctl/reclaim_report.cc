@@ -88,11 +88,13 @@ std::string to_text(const ReclaimReport& report) {
                                    report.survey.inodes, report.survey.file_systems, report.candidates.size());
     text += held_text(report);
     if (!report.outcome.marked.empty())
-        text += ranges_text(dry ? "Found in use, would be marked" : "Found in use, marked as used", report.outcome.marked);
+        text +=
+            ranges_text(dry ? "Found in use, would be marked" : "Found in use, marked as used", report.outcome.marked);
     text += problems_text(report);
     if (report.is_partial())
-        text += "Nothing was freed: only the file systems of the given paths were looked at. If you know that no others "
-                "carry such ids: --trust-others.\n";
+        text +=
+            "Nothing was freed: only the file systems of the given paths were looked at. If you know that no others "
+            "carry such ids: --trust-others.\n";
     else if (report.survey.findings.problems().empty())
         text += ranges_text(dry ? "Would be freed" : "Freed", report.outcome.freed);
     return text + "File systems that are not mounted now were not looked at.\n";

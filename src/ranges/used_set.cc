@@ -240,8 +240,8 @@ Status UsedSet::clear(std::span<const Uid> starts) {
     return {};
 }
 
-// A range can only become ready while its bit in `used` is down, or by return_unused(); the latter is why those that are
-// ready are looked at here, with both locks held until the bits are down.
+// A range can only become ready while its bit in `used` is down, or by return_unused(); the latter is why those that
+// are ready are looked at here, with both locks held until the bits are down.
 Status UsedSet::clear(const BitFile::Lock& used_lock, const Pool& pool, std::span<const Uid> starts) {
     Bitmap cleared(pool.count());
     for (Uid start : starts)

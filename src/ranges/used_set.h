@@ -21,7 +21,8 @@ namespace nsr::ranges {
 /// later one (design.md section 3). Two files:
 ///
 /// `<state_dir>/used`: the ranges that may carry files of somebody. Its bits only go up (but for give_back() and
-/// clear()), so a torn write leaves each bit old or new, and none of the new ones counts before fdatasync(2) has answered.
+/// clear()), so a torn write leaves each bit old or new, and none of the new ones counts before fdatasync(2) has
+/// answered.
 /// `<runtime_dir>/nsresource/fresh`, on a tmpfs: the ready ranges, which are used in the first file already, durably,
 /// and which nobody has got yet. Taking one clears its bit here, and waits for no disk.
 ///

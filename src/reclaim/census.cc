@@ -67,8 +67,9 @@ void note_maps(BorrowedFd proc, const std::string& task, const std::string& who,
 // File systems inside the kernel, which are mounted nowhere and on which nothing has a name.
 bool is_internal(const std::string& path, BorrowedFd proc) {
     constexpr std::array<uint32_t, 11> kInternal{
-        PIPEFS_MAGIC,    SOCKFS_MAGIC,       ANON_INODE_FS_MAGIC, NSFS_MAGIC,   0x50494446 /* pidfs */, DMA_BUF_MAGIC,
-        SECRETMEM_MAGIC, 0x62646576 /* bdev */, PROC_SUPER_MAGIC, HUGETLBFS_MAGIC, 0x19800202 /* mqueue */};
+        PIPEFS_MAGIC,           SOCKFS_MAGIC,    ANON_INODE_FS_MAGIC, NSFS_MAGIC,
+        0x50494446 /* pidfs */, DMA_BUF_MAGIC,   SECRETMEM_MAGIC,     0x62646576 /* bdev */,
+        PROC_SUPER_MAGIC,       HUGETLBFS_MAGIC, 0x19800202 /* mqueue */};
     UniqueFd fd(::openat(proc.get(), path.c_str(), O_PATH | O_CLOEXEC));
     struct statfs fs{};
     if (!fd || ::fstatfs(fd.get(), &fs) < 0) return true;  // it was closed
@@ -117,7 +118,8 @@ Result<Census> take_census(BorrowedFd proc, Findings& findings) {
     return census;
 }
 
-void look_at_descriptors(BorrowedFd proc, Findings& findings, const IsKnown& is_known, const std::function<void()>& tick) {
+void look_at_descriptors(BorrowedFd proc, Findings& findings, const IsKnown& is_known,
+                         const std::function<void()>& tick) {
     Descriptors descriptors(proc, findings, is_known);
     std::string self = fmt::format("{}/", ::getpid()), parent = fmt::format("{}/", ::getppid());
     each_task(proc, [&](const std::string& task, const std::string& who) {

@@ -30,6 +30,7 @@ Result<Census> take_census(BorrowedFd proc, Findings& findings);
 /// lies on a file system of which `is_known` knows neither the mount nor the device is a problem; without it nothing
 /// is.
 using IsKnown = std::function<bool(uint64_t mount_id, const std::string& device)>;
-void look_at_descriptors(BorrowedFd proc, Findings& findings, const IsKnown& is_known, const std::function<void()>& tick);
+void look_at_descriptors(BorrowedFd proc, Findings& findings, const IsKnown& is_known,
+                         const std::function<void()>& tick);
 
 }  // namespace nsr::reclaim

@@ -47,8 +47,8 @@ Status look_at_all_changes(BorrowedFd root, BorrowedFd proc, ChangeWatch& watch,
 
 }  // namespace
 
-void look_at_tree(BorrowedFd root, BorrowedFd proc, const std::string& label, Findings& findings, Reporter& reporter) {
-    auto tick = [&] { reporter.tick(); };
+void look_at_tree(BorrowedFd root, BorrowedFd proc, const std::string& label, Findings& findings,
+                  const std::function<void()>& tick) {
     auto watch = ChangeWatch::open(root);
     TreeWalk walk(findings, tick);
     walk.walk(root, label);
@@ -64,12 +64,12 @@ void look_at_tree(BorrowedFd root, BorrowedFd proc, const std::string& label, Fi
         findings.add_problem(fmt::format("{}: {}", label, looked.error().what()));
 }
 
-void look_at_whole(const FileSystemLook& look, Findings& findings, Reporter& reporter) {
+void look_at_whole(const FileSystemLook& look, Findings& findings, const std::function<void()>& tick) {
     if (auto entered = enter_private_mounts(look.mount_namespace); !entered)
         return findings.add_problem(fmt::format("{}: {}", look.label, entered.error().what()));
     auto root = reach_root(look.proc, look.device, look.devices);
     if (!root) return findings.add_problem(fmt::format("{}: {}", look.label, root.error().what()));
-    look_at_tree(root->borrow(), look.proc, look.label, findings, reporter);
+    look_at_tree(root->borrow(), look.proc, look.label, findings, tick);
 }
 
 }  // namespace nsr::reclaim

@@ -60,8 +60,15 @@ Result<Mount> parse_line(std::string_view line) {
     if (fields.end() - dash < 4) return fail(EBADMSG, "a mount table with a line that makes no sense");
     auto id = to_number(fields[0]), parent = to_number(fields[1]);
     if (!id || !parent) return fail(EBADMSG, "a mount table with a mount without a number");
-    return Mount{*id, *parent, std::string(fields[2]), unescaped(fields[3]), unescaped(fields[4]),
-                 std::string(fields[5]), unescaped(dash[1]), unescaped(dash[2]), unescaped(dash[3])};
+    return Mount{*id,
+                 *parent,
+                 std::string(fields[2]),
+                 unescaped(fields[3]),
+                 unescaped(fields[4]),
+                 std::string(fields[5]),
+                 unescaped(dash[1]),
+                 unescaped(dash[2]),
+                 unescaped(dash[3])};
 }
 
 }  // namespace
@@ -92,8 +99,8 @@ Result<std::vector<Mount>> read_mount_table(BorrowedFd proc) {
 Treatment treatment_of(const Mount& mount) {
     // By name, so that a file system that nobody here has heard of is looked at.
     constexpr std::array<std::string_view, 17> kNothingStays{
-        "autofs",  "binfmt_misc", "configfs", "debugfs",    "efivarfs", "fusectl",    "nfsd",     "nsfs",   "proc",
-        "pstore",  "resctrl",     "rpc_pipefs", "securityfs", "selinuxfs", "smackfs", "sysfs", "tracefs"};
+        "autofs", "binfmt_misc", "configfs",   "debugfs",    "efivarfs",  "fusectl", "nfsd",  "nsfs",   "proc",
+        "pstore", "resctrl",     "rpc_pipefs", "securityfs", "selinuxfs", "smackfs", "sysfs", "tracefs"};
     if (std::ranges::find(kNothingStays, mount.type) != kNothingStays.end()) return Treatment::kNothingStays;
     // Of those that userspace serves. virtiofs is no such one: its server is the host's host.
     bool fuse = mount.type == "fuse" || mount.type == "fuseblk" || mount.type.starts_with("fuse.") ||

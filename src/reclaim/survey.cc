@@ -157,7 +157,7 @@ void Surveyor::look_at_file_system(const FileSystem& file_system) {
     run(label, [&](Findings& findings, Reporter& reporter) {
         FileSystemLook look{proc_.borrow(), mounts.fd.borrow(), mount.device, label,
                             is_own ? Devices::kMayBeMounted : Devices::kLeftAlone};
-        look_at_whole(look, findings, reporter);
+        look_at_whole(look, findings, [&] { reporter.tick(); });
     });
 }
 

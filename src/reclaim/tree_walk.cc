@@ -107,7 +107,8 @@ Status TreeWalk::list(Frame& frame) {
         if (size == 0) return {};
         for (ssize_t at = 0; at < size;) {
             const auto* entry = reinterpret_cast<const struct dirent64*>(buffer.data() + at);
-            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) look_at_entry(frame, entry->d_name);
+            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+                look_at_entry(frame, entry->d_name);
             at += entry->d_reclen;
         }
     }

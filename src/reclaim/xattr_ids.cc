@@ -24,7 +24,8 @@ Status append_acl_ids(std::string_view value, std::vector<uint32_t>& ids) {
     constexpr size_t kEntry = sizeof(struct posix_acl_xattr_entry);
     if (value.size() < kHeader || (value.size() - kHeader) % kEntry != 0)
         return fail(EBADMSG, "an access control list of {} bytes", value.size());
-    if (number_at(value, 0) != POSIX_ACL_XATTR_VERSION) return fail(EBADMSG, "an access control list of no known version");
+    if (number_at(value, 0) != POSIX_ACL_XATTR_VERSION)
+        return fail(EBADMSG, "an access control list of no known version");
     for (size_t at = kHeader; at < value.size(); at += kEntry) {
         uint32_t tag = number_at(value, at) & 0xffff;
         if (tag == ACL_USER || tag == ACL_GROUP) ids.push_back(number_at(value, at + 4));
@@ -46,9 +47,7 @@ Status append_capability_ids(std::string_view value, std::vector<uint32_t>& ids)
 
 constexpr std::string_view kCapability = "security.capability";
 
-bool is_acl(std::string_view name) {
-    return name == "system.posix_acl_access" || name == "system.posix_acl_default";
-}
+bool is_acl(std::string_view name) { return name == "system.posix_acl_access" || name == "system.posix_acl_default"; }
 
 }  // namespace
 

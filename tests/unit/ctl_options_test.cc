@@ -37,6 +37,20 @@ TEST(Options, GlobalOnesMayStandBeforeAndAfterTheVerb) {
     }
 }
 
+TEST(Options, Reclaim) {
+    auto verb = std::get<ReclaimVerb>(std::get<Options>(parse({"--socket=/x/s", "reclaim"})).verb);
+    EXPECT_EQ(verb.change, ReclaimVerb::Change::kFree);
+    EXPECT_EQ(verb.state_dir, "/var/lib/nsresource");
+    EXPECT_EQ(verb.runtime_dir, "/x");
+    auto all = parse({"reclaim", "--dry-run", "--trust-others", "--state-dir=/s", "--runtime-dir=/r", "/a", "b"});
+    verb = std::get<ReclaimVerb>(std::get<Options>(all).verb);
+    EXPECT_EQ(verb.change, ReclaimVerb::Change::kNone);
+    EXPECT_EQ(verb.others, ReclaimVerb::Others::kTrusted);
+    EXPECT_EQ(verb.paths, (std::vector<std::string>{"/a", "b"}));
+    EXPECT_EQ(verb.runtime_dir, "/r");
+    expect_exit({"reclaim", "--trust-others"}, kWrongUsage);
+}
+
 TEST(Options, JsonModes) {
     EXPECT_EQ(std::get<Options>(parse({"list", "--json=off"})).setting.json, JsonMode::kOff);
     EXPECT_EQ(std::get<Options>(parse({"list", "--json=pretty"})).setting.json, JsonMode::kPretty);

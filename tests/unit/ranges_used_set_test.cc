@@ -167,6 +167,24 @@ TEST_F(UsedSetTest, ACleanStopGivesBackWhatIsReady) {
     EXPECT_EQ(open().remaining(kContainerPool), 28664u - 1);
 }
 
+TEST_F(UsedSetTest, ClearedRangesComeAgainAndReadyOnesStay) {
+    UsedSet set = open();
+    ASSERT_TRUE(set.refill(kContainerPool, accept_all));
+    std::vector<Uid> starts{take(set, kContainerPool, "a"), take(set, kContainerPool, "b")};
+    EXPECT_EQ(set.handed_out(kContainerPool)->count(), 2u);
+    uint32_t remaining = set.remaining(kContainerPool).value();
+    ASSERT_TRUE(set.return_unused(starts[1]));
+    ASSERT_TRUE(set.clear(starts));
+    EXPECT_EQ(set.state_of(starts[0]), UsedSet::State::kUnused);
+    EXPECT_EQ(set.state_of(starts[1]), UsedSet::State::kUsed) << "it is ready";
+    EXPECT_EQ(set.handed_out(kContainerPool)->count(), 0u);
+    EXPECT_EQ(set.remaining(kContainerPool), remaining + 2);
+    Uid none(kContainerPool.first + 1);
+    EXPECT_EQ(set.clear({&none, 1}).error().code(), EINVAL);
+    reboot();
+    EXPECT_EQ(open().state_of(starts[0]), UsedSet::State::kUnused);
+}
+
 TEST_F(UsedSetTest, LiveRegistrationsAreMarked) {
     UsedSet set = open();
     ASSERT_TRUE(set.refill(kDynamicPool, accept_all));

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "reclaim/ledger.h"
+
+#include "ranges_scratch.h"
+
+namespace nsr::reclaim {
+namespace {
+
+using ranges::kContainerPool;
+using Change = Ledger::Change;
+
+class ReclaimLedger : public ranges::Scratch {
+protected:
+    ReclaimLedger() { set_ = ranges::UsedSet::open(state_.borrow(), runtime_.borrow()).value(); }
+
+    /// Takes ranges that nobody has any more.
+    std::set<Uid> use(int count) {
+        std::set<Uid> starts;
+        for (int i = 0; i < count; i++) {
+            ranges::Candidates order(kContainerPool, {&ranges::kAllIds, 1}, fmt::format("{}", i));
+            auto start = set_->take(order, [](Uid) { return ranges::UsedSet::Verdict::kAcceptable; });
+            starts.insert(start.value().value());
+        }
+        return starts;
+    }
+    registry::Store store() { return registry::Store::open(runtime_.borrow()).value(); }
+    static registry::Registration registration(Uid start) {
+        registry::Registration made;
+        made.name = "x";
+        made.userns = {NsInode(4711), NsId(1)};
+        made.range = registry::TransientRange{65536, start, 0, Gid(start.value), 0};
+        return made;
+    }
+    void add(Uid start) {
+        auto to = store();
+        auto lock = to.lock();
+        ASSERT_TRUE(lock && to.add(*lock, registration(start), 1) && to.commit(1));
+    }
+    void remove(Uid start) {
+        auto from = store();
+        auto lock = from.lock();
+        ASSERT_TRUE(lock && from.remove(*lock, registration(start)));
+    }
+    Ledger open() { return std::move(Ledger::open(path("run"), path("state")).value()); }
+    bool is_used(Uid start) { return set_->state_of(start).value() == ranges::UsedSet::State::kUsed; }
+    static std::set<Uid> as_set(const std::vector<Uid>& starts) { return {starts.begin(), starts.end()}; }
+
+    UniqueFd state_ = directory("state");
+    UniqueFd runtime_ = directory("run");
+    std::optional<ranges::UsedSet> set_;
+};
+
+TEST_F(ReclaimLedger, NothingIsMadeWhereNothingWasUsed) {
+    directory("empty");
+    auto ledger = Ledger::open(path("run"), path("empty"));
+    ASSERT_FALSE(ledger);
+    EXPECT_EQ(ledger.error().code(), ENOENT);
+    EXPECT_TRUE(std::filesystem::is_empty(path("empty")));
+}
+
+TEST_F(ReclaimLedger, FreesWhatWasNotFound) {
+    auto starts = use(4);
+    auto ledger = open();
+    EXPECT_EQ(ledger.candidates(), starts);
+    Findings findings;
+    findings.add({&starts.begin()->value, 1}, [] { return "x"; });
+    auto outcome = ledger.settle(findings, Change::kFree);
+    ASSERT_TRUE(outcome);
+    for (Uid start : starts) EXPECT_EQ(is_used(start), start == *starts.begin());
+    starts.erase(starts.begin());
+    EXPECT_EQ(as_set(outcome->freed), starts);
+}
+
+TEST_F(ReclaimLedger, OneProblemIsEnough) {
+    auto starts = use(2);
+    auto ledger = open();
+    Findings findings;
+    findings.add_problem("unreadable");
+    EXPECT_TRUE(ledger.settle(findings, Change::kFree)->freed.empty());
+    for (Uid start : starts) EXPECT_TRUE(is_used(start));
+}
+
+TEST_F(ReclaimLedger, TellingChangesNothing) {
+    auto starts = use(2);
+    EXPECT_EQ(as_set(open().settle(Findings(), Change::kNone)->freed), starts);
+    for (Uid start : starts) EXPECT_TRUE(is_used(start));
+}
+
+TEST_F(ReclaimLedger, ReadyRangesAreNoCandidatesAndStay) {
+    auto starts = use(1);
+    ASSERT_TRUE(set_->refill(kContainerPool, [](Uid) { return ranges::UsedSet::Verdict::kAcceptable; }));
+    auto ledger = open();
+    EXPECT_EQ(ledger.candidates(), starts);
+    uint32_t remaining = set_->remaining(kContainerPool).value();
+    ASSERT_TRUE(ledger.settle(Findings(), Change::kFree));
+    EXPECT_EQ(set_->remaining(kContainerPool).value(), remaining + 1);
+}
+
+TEST_F(ReclaimLedger, RegisteredAtTheBegin) {
+    auto starts = use(2);
+    Uid start = *starts.begin();
+    add(start);
+    auto ledger = open();
+    EXPECT_FALSE(ledger.candidates().contains(start));
+    EXPECT_EQ(ledger.in_use(), 1u);
+    remove(start);  // it dies while we look, after its files were passed
+    EXPECT_EQ(ledger.settle(Findings(), Change::kFree)->freed.size(), 1u);
+    EXPECT_TRUE(is_used(start));
+}
+
+TEST_F(ReclaimLedger, HandedOutMeanwhile) {
+    auto starts = use(2);
+    auto ledger = open();
+    Uid start = *starts.begin();
+    add(start);
+    remove(start);
+    auto outcome = ledger.settle(Findings(), Change::kFree);
+    EXPECT_EQ(outcome->freed, std::vector<Uid>{*starts.rbegin()});
+    EXPECT_TRUE(is_used(start));
+}
+
+TEST_F(ReclaimLedger, MarksWhatWasNotKnown) {
+    use(1);
+    auto ledger = open();
+    Uid start = kContainerPool.start_of(28663);
+    bool was_used = is_used(start);
+    ASSERT_FALSE(was_used);
+    Findings findings;
+    findings.add({&start.value, 1}, [] { return "x"; });
+    EXPECT_EQ(ledger.settle(findings, Change::kNone)->marked, std::vector<Uid>{start});
+    EXPECT_FALSE(is_used(start));
+    EXPECT_TRUE(ledger.settle(findings, Change::kMark)->freed.empty());
+    EXPECT_TRUE(is_used(start));
+}
+
+TEST_F(ReclaimLedger, MoreThanCanBeFollowed) {
+    auto starts = use(1);
+    auto ledger = open();
+    for (int i = 0; i < 40000; i++) write(fmt::format("run/nsresource/registry/n{}.userns", i), "");
+    EXPECT_FALSE(ledger.settle(Findings(), Change::kFree));
+    EXPECT_TRUE(is_used(*starts.begin()));
+}
+
+}  // namespace
+}  // namespace nsr::reclaim
