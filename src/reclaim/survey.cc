@@ -19,6 +19,7 @@
 #include "reclaim/file_system.h"
 #include "reclaim/ipc.h"
 #include "reclaim/mount_table.h"
+#include "reclaim/reach.h"
 
 namespace nsr::reclaim {
 
@@ -45,13 +46,13 @@ struct FileSystem {
 
 class Surveyor {
 public:
-    Surveyor(const SurveyRequest& request, UniqueFd proc, uint64_t own)
-        : request_(request), proc_(std::move(proc)), own_(own) {}
+    Surveyor(const SurveyRequest& request, UniqueFd proc) : request_(request), proc_(std::move(proc)) {}
 
     Status prepare();
     Survey look();
 
 private:
+    Status enter_copy();
     Status list_mounts(uint64_t number, const Namespace& mounts);
     Status choose();
     void look_at_file_system(const FileSystem& file_system);
@@ -60,7 +61,7 @@ private:
 
     const SurveyRequest& request_;
     UniqueFd proc_;
-    uint64_t own_;
+    uint64_t own_ = 0;  ///< a copy of the mount namespace that we came from
     Census census_;
     std::vector<FileSystem> file_systems_;
     std::set<uint64_t> mount_ids_;
@@ -71,6 +72,7 @@ private:
 
 Status Surveyor::prepare() {
     TRY(choose());
+    TRY(enter_copy());
     census_ = TRY(take_census(proc_.borrow(), survey_.findings));
     if (!census_.mounts.contains(own_)) return fail(ENOENT, "this process is not seen in /proc");
     // Our own first: what is mounted here is reached without entering a stranger's namespace.
@@ -83,6 +85,16 @@ Status Surveyor::prepare() {
                     survey_.findings.add_problem(fmt::format("mounts of {}: {}", mounts.who, done.error().what()));
     auto entered = ::setns(census_.mounts.at(own_).fd.get(), CLONE_NEWNS);
     if (entered < 0) return fail_errno(errno, "return to the own mounts");
+    return {};
+}
+
+// What is mounted now stays so in the copy, whatever others unmount while we look.
+Status Surveyor::enter_copy() {
+    UniqueFd mounts = TRY(sys::open_at(proc_.borrow(), "self/ns/mnt", O_RDONLY));
+    TRY(enter_private_mounts(mounts.borrow()));
+    mounts = TRY(sys::open_at(proc_.borrow(), "self/ns/mnt", O_RDONLY));
+    struct stat st = TRY(sys::stat_fd(mounts.borrow()));
+    own_ = st.st_ino;
     return {};
 }
 
@@ -195,8 +207,7 @@ Survey Surveyor::look() {
 Result<Survey> survey(const SurveyRequest& request) {
     TRY(require_host());
     UniqueFd proc = TRY(sys::open_at(sys::kCwd, "/proc", O_RDONLY | O_DIRECTORY));
-    struct stat own = TRY(sys::stat_target("/proc/self/ns/mnt"));
-    Surveyor surveyor(request, std::move(proc), own.st_ino);
+    Surveyor surveyor(request, std::move(proc));
     TRY(surveyor.prepare());
     return surveyor.look();
 }

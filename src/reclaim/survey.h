@@ -29,7 +29,8 @@ struct Survey {
 /// Looks for ids of the pools at everything that can outlive a namespace: file systems of all mount namespaces, IPC,
 /// keys, processes and what they have open. Only as root of the host, in its first user and process namespaces (EPERM):
 /// elsewhere neither ids nor processes are all seen. What could not be looked at is among the findings' problems; an
-/// Error is a failure that leaves nothing to say. Afterwards the working directory is the root.
+/// Error is a failure that leaves nothing to say. Afterwards the process is in a
+/// mount namespace of its own, its root and working directory that one's root.
 Result<Survey> survey(const SurveyRequest& request);
 
 }  // namespace nsr::reclaim

@@ -37,6 +37,8 @@ def mount(*words):
 
 class Reclaim(DaemonTest):
     def setUp(self):
+        if os.stat('/proc/self/ns/user').st_ino != 0xeffffffd or os.stat('/proc/self/ns/pid').st_ino != 0xeffffffc:
+            self.skipTest('not in the first user and process namespaces')
         super().setUp()
         self.service = self.instance(enforcement='quarantine')
         self.place = self.service.path('place')
@@ -48,7 +50,7 @@ class Reclaim(DaemonTest):
         ended = subprocess.run(
             [*prefix, harness.program('nsresourcectl'), '--json=short', 'reclaim', '--state-dir=' + self.service.state,
              '--runtime-dir=' + self.service.run, *words], capture_output=True, text=True, timeout=300)
-        self.assertEqual(ended.returncode, status, ended.stderr + ended.stdout)
+        self.assertIn(ended.returncode, status if isinstance(status, tuple) else (status,), ended.stderr + ended.stdout)
         return json.loads(ended.stdout) if ended.stdout else ended.stderr
 
     def look(self, *words, paths=None, status=0):
@@ -298,7 +300,7 @@ class Reclaim(DaemonTest):
         self.file('x', uid=start)
         mount('-t', 'tmpfs', 'tmpfs', self.place)  # hides it
         mount('--bind', self.place, self.place)
-        report = self.ctl()
+        report = self.ctl(status=(0, 1))  # there may be something else on this machine that proves nothing
         self.assertEqual(set(self.held(report)), {start}, report)
         subprocess.run(['umount', self.place], check=True)
         subprocess.run(['umount', self.place], check=True)
@@ -310,7 +312,7 @@ class Reclaim(DaemonTest):
         script = 'mount -t tmpfs tmpfs /mnt && touch /mnt/x && chown %d /mnt/x && echo ready && read wait' % start
         inside = subprocess.Popen(['unshare', '-m', 'sh', '-c', script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.assertEqual(inside.stdout.readline(), b'ready\n')
-        report = self.ctl()
+        report = self.ctl(status=(0, 1))  # there may be something else on this machine that proves nothing
         self.assertEqual(set(self.held(report)), {start}, report)
         self.assertTrue(self.is_used(start))
         inside.communicate(b'\n')
@@ -415,11 +417,12 @@ class OtherLevels(DaemonTest):
         service.options = ['--enforcement=enforce']
         service.launch()
         wait_until(lambda: state_of(service.pid) in (None, 'Z') or 'READY=1' in service.take_notes(), 'start or end')
-        if state_of(service.pid) in (None, 'Z'):
-            service.wait()
+        refused = 'it does not start' if state_of(service.pid) in (None, 'Z') else self.refusal()
+        if refused:
+            service.wait() if 'start' in refused else service.stop()
             service.options = ['--enforcement=quarantine']
             service.start()
-            self.skipTest('no level enforce: ' + service.text().strip().splitlines()[-1])
+            self.skipTest('no level enforce: ' + refused)
         within = self.keep(alloc(name='same'))
         self.assertNotIn(within.start, (dead.start, before.start))
         service.stop()
@@ -427,6 +430,10 @@ class OtherLevels(DaemonTest):
         service.start()
         for one in (dead, before, within):
             self.assertTrue(self.is_used(one.start))
+
+    def refusal(self):
+        with Conn() as connection:
+            return try_allocate(connection, name='probe').ident() == 'UserNamespaceInterfaceNotSupported' and 'refused'
 
     def test_never_in_quarantine(self):
         self.service = self.instance(enforcement='none')
