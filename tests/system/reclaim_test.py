@@ -35,6 +35,12 @@ def mount(*words):
     subprocess.run(['mount', *words], check=True, capture_output=True)
 
 
+def unmount(path):
+    """All that is mounted there, one over the other."""
+    while os.path.ismount(path):
+        subprocess.run(['umount', '-R', '-l', path], check=True)
+
+
 class Reclaim(DaemonTest):
     def setUp(self):
         if os.stat('/proc/self/ns/user').st_ino != 0xeffffffd or os.stat('/proc/self/ns/pid').st_ino != 0xeffffffc:
@@ -44,7 +50,7 @@ class Reclaim(DaemonTest):
         self.place = self.service.path('place')
         os.mkdir(self.place)
         mount('-t', 'tmpfs', 'tmpfs', self.place)
-        self.addCleanup(subprocess.run, ['umount', '-R', '-l', self.place], capture_output=True)
+        self.addCleanup(unmount, self.place)
 
     def ctl(self, *words, status=0, prefix=()):
         ended = subprocess.run(
