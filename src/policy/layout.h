@@ -39,5 +39,5 @@ enum {
     NSR_MAX_NAMESPACES = 65536,
     NSR_MAX_OWNERS = 65536, /* more than both pools have ranges */
     NSR_MAX_CGROUPS = 65536,
-    NSR_DEATHS_BYTES = 65536
+    NSR_DEATHS_BYTES = 16384
 };
