@@ -18,14 +18,21 @@ def programs(binaries, level):
     python = sys.executable
     found = {
         'conformance': [python, SYSTEM + '/run_conformance.py', '--enforcement', level, '--scale', SCALE, binaries, *GROUPS],
-        'channels': [binaries + '/nsresource-channels', '--bindir', binaries, '--enforcement', level],
+        'channels': [binaries + '/nsresource-channels', '--enforcement=' + level],
         'policy': [python, SYSTEM + '/policy_test.py', binaries],
         'deaths': [python, SYSTEM + '/deaths_test.py', binaries],
     }
+    for name in [name for name, command in found.items() if not os.path.exists(program_of(command))]:
+        print('not there: ' + name)
+        del found[name]
     if level == 'enforce':
         return found
     # Without the policy there is nothing to see for the others.
     return {'conformance': [word for word in found['conformance'] if word != 'restrict']}
+
+
+def program_of(command):
+    return command[1] if command[0] == sys.executable else command[0]
 
 
 def run(name, command):
