@@ -34,7 +34,7 @@ void each_task(BorrowedFd proc, const std::function<void(const std::string& task
         auto name = sys::read_file_at(proc, pid + "/comm", 256);
         std::string who = fmt::format("process {} ({})", pid, name ? name->substr(0, name->find('\n')) : "?");
         for (const std::string& thread : *threads)
-            if (is_number(thread)) visit(pid + "/task/" + thread, who);
+            if (is_number(thread)) visit(fmt::format("{}/task/{}", pid, thread), who);
     }
 }
 
@@ -112,7 +112,7 @@ Result<Census> take_census(BorrowedFd proc, Findings& findings) {
         note_namespace(proc, task + "/ns/ipc", who, census);
         auto fds = sys::list_directory(proc, task + "/fd");
         if (!fds) return;
-        for (const std::string& fd : *fds) note_namespace(proc, task + "/fd/" + fd, who, census);
+        for (const std::string& fd : *fds) note_namespace(proc, fmt::format("{}/fd/{}", task, fd), who, census);
     });
     if (census.mounts.empty() || census.ipcs.empty()) return fail(ENOENT, "no processes are seen in /proc");
     return census;
@@ -128,7 +128,7 @@ void look_at_descriptors(BorrowedFd proc, Findings& findings, const IsKnown& is_
         for (const char* place : {"/cwd", "/root"}) descriptors.look(task + place, who);
         auto fds = sys::list_directory(proc, task + "/fd");
         if (!fds) return;
-        for (const std::string& fd : *fds) descriptors.look(task + "/fd/" + fd, who);
+        for (const std::string& fd : *fds) descriptors.look(fmt::format("{}/fd/{}", task, fd), who);
     });
 }
 
