@@ -31,6 +31,8 @@ struct Section {
 constexpr Section kSections[]{
     {"allocate", [](Setting& setting) { return measure_allocation(setting, "none"); }, Processors::kOne},
     {"quarantine", [](Setting& setting) { return measure_allocation(setting, "quarantine"); }, Processors::kOne},
+    {"enforce", measure_enforced_allocation, Processors::kOne},
+    {"policy", measure_policy, Processors::kOne},
     {"clients", measure_parallel_clients},
     {"lookup", measure_lookups, Processors::kOne},
     {"idle", measure_idle_connections, Processors::kOne},
@@ -51,6 +53,8 @@ void print_usage() {
         "leaves out full):\n"
         "  allocate     AllocateUserRange\n"
         "  quarantine   the same with --enforcement=quarantine\n"
+        "  enforce      the same with --enforcement=enforce, where the kernel can have it\n"
+        "  policy       the kernel policy: loading it, and processes that it does not concern\n"
         "  clients      four clients at once\n"
         "  lookup       the user database\n"
         "  idle         10,000 idle connections of somebody else; memory\n"

@@ -20,6 +20,11 @@ struct Setting {
 };
 
 Status measure_allocation(Setting& setting, const std::string& enforcement);
+/// Whether this kernel can have the level `enforce`.
+Result<bool> can_enforce(const Setting& setting);
+/// Nothing where it cannot.
+Status measure_enforced_allocation(Setting& setting);
+Status measure_policy(Setting& setting);
 Status measure_lookups(Setting& setting);
 Status measure_parallel_clients(Setting& setting);
 Status measure_idle_connections(Setting& setting);

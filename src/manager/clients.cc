@@ -74,7 +74,9 @@ Manager::Look Manager::look(const Connection& connection) {
     // Peeking ends behind descriptors, though there may be more.
     int queued = 0;
     if (ioctl(connection.fd.get(), SIOCINQ, &queued) < 0 || static_cast<size_t>(queued) > size) return Look::kReady;
-    return Look::kPartial;
+    // Nobody is there to send the rest.
+    struct pollfd hangup{connection.fd.get(), POLLRDHUP, 0};
+    return poll(&hangup, 1, 0) > 0 ? Look::kOver : Look::kPartial;
 }
 
 void Manager::examine(Connection& connection) {

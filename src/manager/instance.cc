@@ -41,7 +41,7 @@ Result<int> run_instance(const Options& options) {
     auto entries = TRY(kernel.entries());
     auto context =
         TRY(service::Context::open(options.runtime_dir, options.state_dir, choice.level, std::move(entries)));
-    auto living = TRY_WITHIN("recovery of the registry", recover(context));
+    auto living = TRY_WITHIN("recovery of the registry", recover(context, kernel));
     kernel.finish_exchange();
     auto socket = TRY(ListeningSocket::acquire(options.runtime_dir, std::move(passed.listening)));
     auto loop = TRY(EventLoop::create());

@@ -20,6 +20,8 @@ public:
 
     const policy::Choice& choice() const { return choice_; }
     Result<policy::Entries> entries() const;
+    /// Whether the entries that are there have been enforced by now.
+    bool was_enforced() const { return policy_ && policy_->was_enforced(); }
     /// What the policy does not cover on this kernel.
     std::vector<policy::Program> missing() const;
 

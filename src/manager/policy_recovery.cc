@@ -14,7 +14,7 @@ void PolicyRecovery::enter(const registry::Registration& registration) {
         if (entered) entered = context_.entries.add_cgroup(cgroup, registration.userns.inode);
     if (!entered) entered_ = std::move(entered);
     // Another namespace, below or above this one, may be the innermost.
-    for (Uid start : registration.starts()) unsettled_.insert(start);
+    for (Uid start : registration.starts()) unknown_.push_back(start);
 }
 
 void PolicyRecovery::keep(const registry::Registration& registration) {
@@ -27,7 +27,7 @@ void PolicyRecovery::keep(const registry::Registration& registration) {
 
 Status PolicyRecovery::complete() {
     TRY(std::move(entered_));
-    for (Uid start : unsettled_) {
+    for (Uid start : unknown_) {
         auto holder = TRY(service::innermost_holder(context_, start));
         if (holder) TRY(context_.entries.set_owner(start, *holder));
     }

@@ -3,6 +3,7 @@
 
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "service/context.h"
 
@@ -19,6 +20,8 @@ public:
     void enter(const registry::Registration& registration);
     /// It lives.
     void keep(const registry::Registration& registration);
+    /// First ids of ranges that nothing was known of: files of the time before may carry their ids.
+    const std::vector<Uid>& unknown() const { return unknown_; }
     /// The registry is in order: settles who has the delegated ranges, and removes everything else.
     Status complete();
 
@@ -28,7 +31,7 @@ private:
     std::set<NsInode> namespaces_;
     std::set<Uid> starts_;
     std::set<std::pair<CgroupId, NsInode>> cgroups_;
-    std::set<Uid> unsettled_;
+    std::vector<Uid> unknown_;
 };
 
 }  // namespace nsr::manager

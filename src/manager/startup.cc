@@ -65,7 +65,20 @@ Result<Premises> enter_premises(const Options& options) {
     return premises;
 }
 
-Result<std::vector<NsIdentity>> recover(service::Context& context) {
+namespace {
+
+// A range whose namespace was not under the policy all the time is handed out again only when somebody has looked
+// through the file systems, whatever the level is by now.
+Status mark_unsafe_ranges(service::Context& context, const KernelSide& kernel, std::span<const Uid> in_use,
+                          std::span<const Uid> unknown) {
+    if (context.level == policy::Level::kQuarantine) return context.used_set->mark_used(in_use);
+    if (context.level != policy::Level::kEnforce) return {};
+    return context.used_set->mark_used(kernel.was_enforced() ? unknown : in_use);
+}
+
+}  // namespace
+
+Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelSide& kernel) {
     // One that cannot be decided now stays recorded, so that its range stays taken, until the next start.
     for (pid_t writer : TRY(context.store.pending()))
         if (auto repaired = service::repair(context, writer); !repaired)
@@ -88,10 +101,8 @@ Result<std::vector<NsIdentity>> recover(service::Context& context) {
                     report.broken);
     TRY_WITHIN("kernel policy", policy.complete());
     context.taken.rebuild(TRY(context.store.taken_starts()));
-    if (context.level == policy::Level::kQuarantine) {
-        TRY(context.used_set->mark_used(in_use));
-        TRY(service::refill(context));
-    }
+    TRY(mark_unsafe_ranges(context, kernel, in_use, policy.unknown()));
+    if (context.level == policy::Level::kQuarantine) TRY(service::refill(context));
     return living;
 }
 

@@ -20,7 +20,7 @@ struct Premises {
 Result<Premises> enter_premises(const Options& options);
 
 /// Puts right what an earlier instance left, whenever it was killed, and gives the namespaces that live.
-Result<std::vector<NsIdentity>> recover(service::Context& context);
+Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelSide& kernel);
 
 /// As many connections as the limit on descriptors leaves room for; raises that limit as far as it goes.
 Result<size_t> max_connections();

@@ -23,6 +23,8 @@ public:
     Result<Entries> entries() const;
     BorrowedFd deaths() const { return deaths_.borrow(); }
     BorrowedFd lost() const { return lost_.borrow(); }
+    /// Every namespace that has an entry by now was under the policy all the time.
+    bool was_enforced() const { return loaded_.was_enforced; }
     /// Programs that this kernel has no place for.
     std::vector<Program> missing() const;
 

@@ -3,11 +3,13 @@
 
 #include <bpf/bpf.h>
 #include <xxhash.h>
+#include <algorithm>
 #include <cstdarg>
 #include <cstring>
 #include <memory>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "policy/bpf_call.h"
 #include "policy/child.h"
 #include "policy/deaths.skel.h"
@@ -70,6 +72,7 @@ private:
     Result<LinkSet> attach_all(bpf_object* object) const;
     Status pin_links(const LinkSet& links, const std::string& directory) const;
     Result<std::string> attach_and_pin(bpf_object* object, const std::string& prefix) const;
+    bool has_other_policy(const std::string& own_prefix) const;
     Result<std::string> provide_policy();
     Result<std::string> provide_deaths();
     Status load_deaths(std::string_view program);
@@ -79,6 +82,7 @@ private:
     PolicySkeleton policy_;
     DeathsSkeleton deaths_;
     MapSet maps_;
+    bool maps_are_new_ = false;
     Loaded loaded_;
 };
 
@@ -125,6 +129,7 @@ Status Loader::find_or_create_maps() {
         return {};
     }
     maps_ = TRY(create_maps());
+    maps_are_new_ = true;
     return {};
 }
 
@@ -211,6 +216,15 @@ Result<std::string> Loader::attach_and_pin(bpf_object* object, const std::string
     return directory;
 }
 
+// Another version's: how many programs that has nobody here can know.
+bool Loader::has_other_policy(const std::string& own_prefix) const {
+    return std::ranges::any_of(pins_.list("policy-"), [&](const std::string& name) {
+        if (name.starts_with(own_prefix)) return false;
+        auto pins = sys::list_directory(sys::kCwd, pins_.path_of(name));
+        return pins && !pins->empty();
+    });
+}
+
 Result<std::string> Loader::provide_policy() {
     TRY(choose_programs());
     std::string prefix = fmt::format("policy-{}-", [] {
@@ -218,8 +232,10 @@ Result<std::string> Loader::provide_policy() {
         const void* bytes = policy_bpf::elf_bytes(&size);
         return version_of(bytes, size);
     }());
+    loaded_.was_enforced = !maps_are_new_ && has_other_policy(prefix);
     for (const auto& directory : pins_.list(prefix)) {
         Status good = require_all_pinned(directory);
+        loaded_.was_enforced = loaded_.was_enforced || good;
         if (good) return directory;
         log::warning("Kernel programs in {} are replaced: {}", pins_.path_of(directory), good.error().what());
     }
@@ -285,11 +301,12 @@ Result<Loaded> load_here(const std::string& runtime_dir, Scope scope) {
 Result<Loaded> load_programs(const std::string& runtime_dir, Scope scope) {
     auto load = [&]() -> Result<std::vector<std::string>> {
         auto loaded = TRY(load_here(runtime_dir, scope));
-        return std::vector{loaded.maps, loaded.deaths, loaded.policy, std::string(loaded.policy_is_new ? "new" : "")};
+        return std::vector{loaded.maps, loaded.deaths, loaded.policy, std::string(loaded.policy_is_new ? "new" : ""),
+                           std::string(loaded.was_enforced ? "enforced" : "")};
     };
     auto lines = TRY(in_child(load));
-    if (lines.size() != 4) return fail(EBADMSG, "the process that loads the kernel programs was cut off");
-    return Loaded{lines[0], lines[1], lines[2], !lines[3].empty()};
+    if (lines.size() != 5) return fail(EBADMSG, "the process that loads the kernel programs was cut off");
+    return Loaded{lines[0], lines[1], lines[2], !lines[3].empty(), !lines[4].empty()};
 }
 
 }  // namespace nsr::policy

@@ -16,8 +16,10 @@ enum class Scope {
 struct Loaded {
     std::string maps, deaths;
     std::string policy;  ///< empty: it was not asked for
-    /// "made" in front of it: not there before, so that it can be taken back.
+    /// Not there before, so that it can be taken back.
     bool policy_is_new = false;
+    /// The policy, of this version or another one, has been at work on these maps before.
+    bool was_enforced = false;
 };
 
 /// Makes sure that maps and programs of this version are attached and pinned. What is there and good is kept; what is

@@ -9,7 +9,7 @@ namespace {
 
 using enum Program::Need;
 
-constexpr std::array<Program, 29> kPrograms{{
+constexpr std::array<Program, 30> kPrograms{{
     {"note_mkdir", "vfs_mkdir"},
     {"note_mknod", "vfs_mknod"},
     {"note_symlink", "vfs_symlink"},
@@ -21,6 +21,7 @@ constexpr std::array<Program, 29> kPrograms{{
     {"judge_mknod", "security_inode_mknod"},
     {"judge_symlink", "security_inode_symlink"},
     {"judge_whiteout", "security_inode_rename"},
+    {"judge_final_ids", "security_inode_init_security"},
     {"judge_tmpfile", "security_file_open"},
     {"judge_subvolume", "security_file_ioctl"},
     {"judge_subvolume_compat", "security_file_ioctl_compat", kIfThere,

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "registry/names.h"
+#include "service/policy_entries.h"
 #include "service/release.h"
 
 namespace nsr::service {
@@ -38,9 +39,11 @@ OrFault<namespaces::UserNamespace> take_user_namespace(const Context& context, v
 OrFault<std::optional<registry::Registration>> find_registration(Context& context, const NsIdentity& identity) {
     auto found = TRY_SYSTEM(context.store.find_by_inode(identity.inode));
     if (!found) return found;
-    // An inode number is used again after its namespace is dead; the 64-bit id is not.
-    bool other = found->userns.id.value != 0 && identity.id.value != 0 && found->userns.id != identity.id;
-    if (!other) return found;
+    // An inode number is used again after its namespace is dead; the 64-bit id is not. Where there is none, the kernel
+    // policy knows whether the namespace that was registered is dead.
+    bool has_ids = found->userns.id.value != 0 && identity.id.value != 0;
+    bool same = has_ids ? found->userns.id == identity.id : life_of(context, found->userns) != namespaces::Life::kDead;
+    if (same) return found;
     if (TRY_SYSTEM(release_if_dead(context, *found)) == Holder::kAlive)
         return refuse_system(Error(EEXIST, "stale record of a namespace with the same inode number"));
     return std::optional<registry::Registration>();

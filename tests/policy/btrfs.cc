@@ -110,8 +110,9 @@ void add_btrfs(Table& table) {
                   [](Stage& s) { return with_source(s, s.start(), s.start(), {}, snapshot); });
     table.channel("btrfs snapshot, second version", Where::kBtrfs,
                   [](Stage& s) { return with_source(s, s.start(), s.start(), {}, snapshot_v2); });
-    table.channel("btrfs snapshot of a transient subvolume, foreign ids", Where::kBtrfs,
-                  [](Stage& s) { return with_source(s, s.start(), s.start(), kForeigner, snapshot); });
+    table.report("btrfs snapshot of a transient subvolume, foreign ids", Where::kBtrfs,
+                 "the host put the subvolume there itself; the kernel asks nobody about what a snapshot has in it",
+                 [](Stage& s) { return with_source(s, s.start(), s.start(), kForeigner, snapshot); });
     table.report("btrfs snapshot of a foreign subvolume with transient files", Where::kBtrfs,
                  "the host put the files there itself; the snapshot has them once more",
                  [](Stage& s) { return with_source(s, kForeign, s.start(), kForeigner, snapshot); });

@@ -13,6 +13,7 @@
 #define RAMFS_MAGIC 0x858458f6
 #define BTRFS_MAGIC 0x9123683e
 #define F2FS_MAGIC 0xf2f52010
+#define EXT4_MAGIC 0xef53
 #define MQUEUE_MAGIC 0x19800202
 #define OVERLAYFS_MAGIC 0x794c7630
 
@@ -67,6 +68,12 @@ int note_rename(__u64* ctx) {
     return 0;
 }
 
+/* ext4 asks once more when a new inode has its ids, and can give it up then. Not all can: btrfs aborts a transaction, and
+ * is read-only from then on, for everybody. */
+static __always_inline bool has_final_ids(const struct super_block* superblock) {
+    return superblock->s_magic == EXT4_MAGIC;
+}
+
 /* Where it is certain that no mount option gives new inodes the group of their directory (grpid, bsdgroups). */
 static __always_inline bool takes_group_of_task(const struct super_block* superblock) {
     switch (superblock->s_magic) {
@@ -96,6 +103,7 @@ static __noinline int judge_new_inode(struct inode* dir, __u64 mapping) {
     __u32 uid = recorded_id(mapping, filesystem, current_cred()->fsuid.val, UID);
     __u32 dir_gid = dir->i_gid.val;
     if (dir->i_mode & S_ISGID) return judge_inode(dir, uid, dir_gid);
+    if (has_final_ids(dir->i_sb)) return judge_inode(dir, uid, 0);
     int verdict = judge_task_ids(dir, mapping);
     if (verdict || takes_group_of_task(dir->i_sb)) return verdict;
     return judge_inode(dir, uid, dir_gid);
@@ -127,6 +135,13 @@ SEC("fmod_ret/security_inode_rename")
 int BPF_PROG(judge_whiteout, struct inode* old_dir, struct dentry* old_dentry, struct inode* new_dir,
              struct dentry* new_dentry, unsigned int flags) {
     return flags & RENAME_WHITEOUT ? judge_noted_inode(old_dir) : 0;
+}
+
+/* Mounted with grpid, it gives a new inode the group of its directory; nobody else knows the option. */
+SEC("fmod_ret/security_inode_init_security")
+int BPF_PROG(judge_final_ids, struct inode* inode) {
+    if (!is_in_user_namespace(current_cred()) || !has_final_ids(inode->i_sb)) return 0;
+    return judge_inode(inode, inode->i_uid.val, inode->i_gid.val);
 }
 
 /* The inode of O_TMPFILE exists by then, with the ids that it was given. It is refused here, not when it is linked:
