@@ -41,36 +41,43 @@ struct acl_entry {
 #define ACL_PART 128
 #define ACL_PARTS 64
 
-__noinline int judge_acl_part(__u64 entries, __u32 count, __u64 userns, __u64 holder) {
-    for (__u32 i = 0; i < ACL_PART && i < count; i++) {
+struct acl {
+    __u64 entries, mapping, userns, holder;
+    __u32 count;
+};
+
+__noinline int judge_acl_part(struct acl* acl) {
+    if (!acl) return -EPERM;
+    for (__u32 i = 0; i < ACL_PART && i < acl->count; i++) {
         struct acl_entry entry;
-        if (bpf_probe_read_kernel(&entry, sizeof entry, (void*)(entries + i * sizeof entry))) return -EPERM;
-        bool has_id = entry.tag == ACL_USER || entry.tag == ACL_GROUP;
-        if (has_id && judge_ids(userns, holder, entry.id, entry.id)) return -EPERM;
+        if (bpf_probe_read_kernel(&entry, sizeof entry, (void*)(acl->entries + i * sizeof entry))) return -EPERM;
+        if (entry.tag != ACL_USER && entry.tag != ACL_GROUP) continue;
+        __u32 id = recorded_id(acl->mapping, acl->holder, entry.id, entry.tag == ACL_USER ? UID : GID);
+        if (judge_ids(acl->userns, acl->holder, id, id)) return -EPERM;
     }
     return 0;
 }
 
-static __noinline int judge_acl(struct dentry* dentry, __u64 entries, __u32 count) {
+static __noinline int judge_acl(struct dentry* dentry, __u64 mapping, __u64 entries, __u32 count) {
     struct inode* inode = dentry->d_inode;
     if (!inode || inode->i_sb->s_flags & SB_NOUSER) return 0;
-    __u64 userns = number_of(current_cred()->user_ns), holder = number_of(inode->i_sb->s_user_ns);
-    if (!nearest_registered(userns)) return 0;
-    for (__u32 part = 0; part < ACL_PARTS; part++) {
-        if (!count) return 0;
-        __u32 here = count < ACL_PART ? count : ACL_PART;
-        if (judge_acl_part(entries, here, userns, holder)) return -EPERM;
-        entries += here * sizeof(struct acl_entry);
-        count -= here;
+    struct acl part = {entries, mapping, number_of(current_cred()->user_ns), number_of(inode->i_sb->s_user_ns), 0};
+    if (!nearest_registered(part.userns)) return 0;
+    for (__u32 i = 0; i < ACL_PARTS && count; i++) {
+        part.count = count < ACL_PART ? count : ACL_PART;
+        if (judge_acl_part(&part)) return -EPERM;
+        part.entries += part.count * sizeof(struct acl_entry);
+        count -= part.count;
     }
     return count ? -EPERM : 0;
 }
 
 SEC("fmod_ret/security_inode_set_acl")
-int BPF_PROG(judge_set_acl, void* mapping, struct dentry* dentry, const char* name, struct posix_acl* acl) {
+int BPF_PROG(judge_set_acl, void* mapping_pointer, struct dentry* dentry, const char* name, struct posix_acl* acl) {
     if (!acl || !is_in_user_namespace(current_cred())) return 0;
     __u64 entries = number_of(__builtin_preserve_access_index(&acl->a_entries[0]));
-    return judge_acl(dentry, entries, BPF_CORE_READ(acl, a_count));
+    /* Its ids have been through the mount's mapping. */
+    return judge_acl(dentry, 0, entries, BPF_CORE_READ(acl, a_count));
 }
 
 static const char kCapabilityName[] = "security.capability";
@@ -94,7 +101,8 @@ static __noinline int judge_capability(struct dentry* dentry, __u64 value, __u64
     return judge_inode(inode, root, root);
 }
 
-/* Access control lists come here up to Linux 6.1 only; their ids are the kernel's by then. */
+/* Access control lists come here up to Linux 6.1 only; their ids are the kernel's by then, but have not been through
+ * the mount's mapping. */
 SEC("fmod_ret/security_inode_setxattr")
 int judge_setxattr(__u64* ctx) {
     if (!is_in_user_namespace(current_cred())) return 0;
@@ -106,5 +114,6 @@ int judge_setxattr(__u64* ctx) {
     bpf_probe_read_kernel_str(name, sizeof name, (void*)ctx[2]);
     if (!bpf_strncmp(name, sizeof kCapabilityName, kCapabilityName)) return judge_capability(dentry, value, size);
     if (bpf_strncmp(name, sizeof kAclPrefix - 1, kAclPrefix) || size < ACL_HEADER_SIZE) return 0;
-    return judge_acl(dentry, value + ACL_HEADER_SIZE, (size - ACL_HEADER_SIZE) / sizeof(struct acl_entry));
+    return judge_acl(dentry, number_of((void*)ctx[0]), value + ACL_HEADER_SIZE,
+                     (size - ACL_HEADER_SIZE) / sizeof(struct acl_entry));
 }
