@@ -127,7 +127,14 @@ Status PinDirectory::remove_others(const std::vector<std::string>& names) const 
     return {};
 }
 
-Status PinDirectory::remove_all() const { return is_trusted() ? remove_tree(path_) : Status(); }
+// A service that may write only here cannot remove the directory itself.
+Status PinDirectory::remove_all() const {
+    if (!is_trusted()) return {};
+    for (const auto& name : list("")) TRY(remove(name));
+    Status removed = sys::unlink_at(sys::kCwd, path_, AT_REMOVEDIR);
+    if (!removed && removed.error().code() != EBUSY && removed.error().code() != EROFS) return removed;
+    return {};
+}
 
 void PinDirectory::remove_abandoned() {
     if (!is_bpf_filesystem(kFilesystem)) return;
@@ -141,7 +148,7 @@ void PinDirectory::remove_abandoned() {
         if (length <= 0) continue;
         target[length] = '\0';
         if (access(target, F_OK) == 0 || errno != ENOENT || !is_done(path)) continue;
-        if (auto removed = remove_tree(path); !removed) log::warning("{}", removed.error().what());
+        if (auto removed = remove_tree(path); !removed) log::debug("{}", removed.error().what());
     }
 }
 

@@ -89,22 +89,39 @@ struct Finding {
     int code = 0;
 };
 
+/// The first word of the process inside: only it may look at its namespace, without CAP_SYS_PTRACE.
+struct Arrival {
+    ino_t inode = 0;
+    int code = 0;
+};
+
+Arrival arrive() {
+    struct stat userns{};
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || stat("/proc/self/ns/user", &userns) < 0) return {0, errno};
+    return {userns.st_ino, 0};
+}
+
+template <class Word>
+void say(int socket, const Word& word) {
+    if (write(socket, &word, sizeof word) != sizeof word) _exit(EXIT_FAILURE);
+}
+
+Finding try_everything(int dir) {
+    if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) return {-1, errno};
+    for (size_t i = 0; i < kTrials.size(); ++i) {
+        int code = kTrials[i].attempt(dir);
+        if (code != kTrials[i].expected) return {static_cast<int>(i), code};
+    }
+    return {};
+}
+
 [[noreturn]] void run_inside(int dir, int socket) {
+    say(socket, arrive());
     // The id must be there before anything is tried, or it is the overflow id that is refused.
     char go = 0;
-    Finding finding;
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || write(socket, &go, 1) != 1 || read(socket, &go, 1) != 1 ||
-        setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
-        finding.code = errno;
-    else
-        for (size_t i = 0; i < kTrials.size(); ++i) {
-            finding.code = kTrials[i].attempt(dir);
-            if (finding.code == kTrials[i].expected) continue;
-            finding.trial = static_cast<int>(i);
-            break;
-        }
-    bool said = write(socket, &finding, sizeof finding) == sizeof finding;
-    _exit(said ? EXIT_SUCCESS : EXIT_FAILURE);
+    if (read(socket, &go, 1) != 1) _exit(EXIT_FAILURE);
+    say(socket, try_everything(dir));
+    _exit(EXIT_SUCCESS);
 }
 
 Status judge(const Finding& finding) {
@@ -159,11 +176,6 @@ Result<uint32_t> unused_id(const Entries& entries) {
     return fail(EBUSY, "all single ids are in use");
 }
 
-Result<NsIdentity> identity_of(pid_t pid) {
-    auto st = TRY(sys::stat_target(fmt::format("/proc/{}/ns/user", pid)));
-    return NsIdentity{NsInode(st.st_ino), NsId()};
-}
-
 Status write_map(pid_t pid, const char* file, uint32_t id) {
     UniqueFd fd = TRY(sys::open_at(sys::kCwd, fmt::format("/proc/{}/{}", pid, file), O_WRONLY));
     return sys::write_all(fd.borrow(), fmt::format("0 {} 1\n", id));
@@ -193,10 +205,11 @@ void end(pid_t pid) {
     waitpid(pid, nullptr, 0);
 }
 
-Result<NsIdentity> wait_for_namespace(pid_t pid, BorrowedFd socket) {
-    char ready = 0;
-    TRY(receive(socket, &ready, 1));
-    return identity_of(pid);
+Result<NsIdentity> wait_for_namespace(BorrowedFd socket) {
+    Arrival arrival;
+    TRY(receive(socket, &arrival, sizeof arrival));
+    if (arrival.code != 0) return fail_errno(arrival.code, "namespace for the trial");
+    return NsIdentity{NsInode(arrival.inode), NsId()};
 }
 
 }  // namespace
@@ -216,7 +229,7 @@ Status prove_enforcement(Entries& entries, const std::string& host_dir) {
         run_inside(arena.fd(), pair.second.get());
     }
     pair.second.reset();
-    auto identity = wait_for_namespace(pid, pair.first.borrow());
+    auto identity = wait_for_namespace(pair.first.borrow());
     Status proven = identity ? drive(entries, *identity, pid, pair.first.borrow(), id)
                              : Status(Failure(std::move(identity).error()));
     end(pid);
