@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <gtest/gtest.h>
+#include <set>
+
+#include "manager/reaper.h"
+
+namespace nsr::manager {
+namespace {
+
+class ReaperTest : public testing::Test {
+protected:
+    Reaper make(Reaper::Word word) {
+        auto life = [this](const NsIdentity& identity) {
+            return dead_.contains(identity.inode) ? namespaces::Life::kDead : namespaces::Life::kAlive;
+        };
+        return Reaper({life, word}, [this](std::vector<NsIdentity> dead) {
+            for (const auto& identity : dead) released_.push_back(identity.inode.value);
+        });
+    }
+
+    static NsIdentity identity(uint64_t inode) { return {NsInode(inode), NsId()}; }
+
+    std::set<NsInode> dead_;
+    std::vector<uint64_t> released_;
+};
+
+TEST_F(ReaperTest, ASweepFindsTheDead) {
+    Reaper reaper = make(Reaper::Word::kNone);
+    reaper.watch(identity(1));
+    reaper.watch(identity(2));
+    dead_.insert(NsInode(2));
+    reaper.sweep();
+    reaper.sweep();
+    EXPECT_EQ(released_, std::vector<uint64_t>{2});
+}
+
+TEST_F(ReaperTest, WordOfADeathIsChecked) {
+    Reaper reaper = make(Reaper::Word::kOfEachDeath);
+    reaper.watch(identity(1));
+    reaper.hear({NsInode(1), NsInode(7)});
+    EXPECT_TRUE(released_.empty());
+    dead_.insert(NsInode(1));
+    reaper.hear({NsInode(1), NsInode(1)});
+    EXPECT_EQ(released_, std::vector<uint64_t>{1});
+}
+
+TEST_F(ReaperTest, ADeathBeforeItIsWatchedIsNotMissed) {
+    Reaper reaper = make(Reaper::Word::kOfEachDeath);
+    dead_.insert(NsInode(1));
+    reaper.watch(identity(1));
+    EXPECT_EQ(released_, std::vector<uint64_t>{1});
+}
+
+TEST_F(ReaperTest, WhatCouldNotBeReleasedIsTriedAgainLater) {
+    Reaper reaper = make(Reaper::Word::kOfEachDeath);
+    dead_.insert(NsInode(1));
+    reaper.watch(identity(1));
+    reaper.done({identity(1)}, {identity(1)});
+    EXPECT_EQ(reaper.size(), 1U);
+    reaper.hear({NsInode(1)});  // not at once
+    EXPECT_EQ(released_.size(), 1U);
+    reaper.done({identity(1)}, {});
+    EXPECT_EQ(reaper.size(), 0U);
+}
+
+}  // namespace
+}  // namespace nsr::manager
