@@ -69,6 +69,13 @@ Status Entries::remove(const NsIdentity& identity) {
     return map_delete(maps_->namespaces.borrow(), &key);
 }
 
+Status Entries::mark_dead(NsInode inode) {
+    if (!maps_) return {};
+    uint32_t key = key_of(inode);
+    nsr_namespace value{.id = 0, .flags = 0, .dead = 1};
+    return insert(maps_->namespaces.borrow(), &key, &value);
+}
+
 Result<Entries::Mark> Entries::mark(const NsIdentity& identity) const {
     if (!maps_) return Mark::kAbsent;
     auto found = TRY(find(maps_->namespaces.borrow(), identity));

@@ -32,6 +32,8 @@ public:
     Status add(const NsIdentity& identity, Setgroups setgroups);
     /// Another namespace under the same inode number is left alone.
     Status remove(const NsIdentity& identity);
+    /// Whoever is known under this inode number is gone: the kernel has given the number to somebody else.
+    Status mark_dead(NsInode inode);
     /// Whether the kernel has said that this namespace is gone.
     Result<Mark> mark(const NsIdentity& identity) const;
 

@@ -205,11 +205,27 @@ void end(pid_t pid) {
     waitpid(pid, nullptr, 0);
 }
 
-Result<NsIdentity> wait_for_namespace(BorrowedFd socket) {
+/// The namespace that tries, and what was known under its inode number before.
+struct Subject {
+    NsIdentity identity;
+    Entries::Mark earlier = Entries::Mark::kAbsent;
+};
+
+Result<Subject> wait_for_namespace(const Entries& entries, BorrowedFd socket) {
     Arrival arrival;
     TRY(receive(socket, &arrival, sizeof arrival));
     if (arrival.code != 0) return fail_errno(arrival.code, "namespace for the trial");
-    return NsIdentity{NsInode(arrival.inode), NsId()};
+    NsIdentity identity{NsInode(arrival.inode), NsId()};
+    auto earlier = TRY(entries.mark(identity));
+    return Subject{identity, earlier};
+}
+
+// Its inode number may have been that of a registered namespace which died while the service was down. The registry is
+// going to ask for that one's mark: without it, it would be taken to live. If this process is killed before, so is the
+// trial, and its own death leaves the mark.
+Status withdraw(Entries& entries, const Subject& subject) {
+    if (subject.earlier != Entries::Mark::kAbsent) return entries.mark_dead(subject.identity.inode);
+    return entries.remove(subject.identity);
 }
 
 }  // namespace
@@ -229,12 +245,12 @@ Status prove_enforcement(Entries& entries, const std::string& host_dir) {
         run_inside(arena.fd(), pair.second.get());
     }
     pair.second.reset();
-    auto identity = wait_for_namespace(pair.first.borrow());
-    Status proven = identity ? drive(entries, *identity, pid, pair.first.borrow(), id)
-                             : Status(Failure(std::move(identity).error()));
+    auto subject = wait_for_namespace(entries, pair.first.borrow());
+    Status proven = subject ? drive(entries, subject->identity, pid, pair.first.borrow(), id)
+                            : Status(Failure(std::move(subject).error()));
     end(pid);
     TRY(entries.clear_owner(Uid(id)));
-    if (identity) TRY(entries.remove(*identity));
+    if (subject) TRY(withdraw(entries, *subject));
     return proven;
 }
 
