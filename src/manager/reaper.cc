@@ -82,6 +82,9 @@ void Reaper::done(const std::vector<NsIdentity>& released, const std::vector<NsI
     for (const auto& identity : released) {
         auto found = watched_.find(identity.inode);
         if (found == watched_.end() || found->second.identity != identity) continue;
+        // Where namespaces have no ids, this may be the next one with the inode number, registered as soon as it was
+        // released.
+        if (!found->second.releasing) continue;
         if (std::ranges::find(unfinished, identity) == unfinished.end()) {
             watched_.erase(found);
         } else {
