@@ -53,9 +53,10 @@ Result<int> run_instance(const Options& options) {
                                .instance_lock = premises.instance_lock.borrow(),
                                .entries = &context.entries};
     Manager manager(loop, socket.fd(), connections, std::move(workers), kernel.senses(context));
-    for (const auto& identity : living) manager.reaper().watch(identity);
     manager.pins().take_back(std::move(passed.mounts), living);
     TRY(manager.start());
+    // Only now: one that has died by this time is released at once.
+    for (const auto& identity : living) manager.reaper().watch(identity);
     Source bell = TRY(kernel.ring(loop, manager.reaper()));
     TRY(loop.feed_watchdog());
     TRY(write_status(premises, kernel, context));
