@@ -37,13 +37,17 @@ Status remove(Context& context, const Registration& registration) {
     return settle_owners(context, registration);
 }
 
+// Without a word of its death it may be alive, or about to be released by another worker, which takes the kernel
+// policy's mark away first: only with the lock is that certain.
 Result<Holder> release_if_dead(Context& context, const Registration& registration) {
-    if (life_of(context, registration.userns) != namespaces::Life::kDead) return Holder::kAlive;
+    if (life_of(context, registration.userns) == namespaces::Life::kAlive) return Holder::kAlive;
     auto releasing = TRY(context.store.lock_releases());
     // Another worker may have released it meanwhile, and somebody else have its name, and links of the same names, by
-    // now.
+    // now; or its inode number, which is all that some kernels know a namespace by.
     auto current = TRY(context.store.find_by_inode(registration.userns.inode));
     if (!current || current->userns != registration.userns) return Holder::kGone;
+    if (life_of(context, current->userns) != namespaces::Life::kDead)
+        return current->name == registration.name ? Holder::kAlive : Holder::kGone;
     // Without the registry's own lock: this may take a while.
     release_resources(context, *current);
     TRY(remove(context, *current));

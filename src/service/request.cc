@@ -36,15 +36,30 @@ OrFault<namespaces::UserNamespace> take_user_namespace(const Context& context, v
     return std::move(*userns);
 }
 
+namespace {
+
+enum class Match { kNone, kSame, kOther };
+
+// An inode number is used again after its namespace is dead; the 64-bit id is not. Where there are no ids, the kernel
+// policy may know that the recorded one is dead, while the caller's is not.
+OrFault<Match> match(Context& context, const registry::Registration& found, const NsIdentity& identity) {
+    if (found.userns.id.value != 0 && identity.id.value != 0)
+        return found.userns.id == identity.id ? Match::kSame : Match::kOther;
+    // A release takes the policy's mark away, and then the record.
+    auto lock = TRY_SYSTEM(context.store.lock());
+    auto current = TRY_SYSTEM(context.store.find_by_inode(identity.inode));
+    if (!current) return Match::kNone;
+    return life_of(context, current->userns) == namespaces::Life::kDead ? Match::kOther : Match::kSame;
+}
+
+}  // namespace
+
 OrFault<std::optional<registry::Registration>> find_registration(Context& context, const NsIdentity& identity) {
     auto found = TRY_SYSTEM(context.store.find_by_inode(identity.inode));
     if (!found) return found;
-    // An inode number is used again after its namespace is dead; the 64-bit id is not. Where there is none, the kernel
-    // policy knows whether the namespace that was registered is dead.
-    bool has_ids = found->userns.id.value != 0 && identity.id.value != 0;
-    bool same = has_ids ? found->userns.id == identity.id : life_of(context, found->userns) != namespaces::Life::kDead;
-    if (same) return found;
-    if (TRY_SYSTEM(release_if_dead(context, *found)) == Holder::kAlive)
+    auto match_now = TRY(match(context, *found, identity));
+    if (match_now == Match::kSame) return found;
+    if (match_now == Match::kOther && TRY_SYSTEM(release_if_dead(context, *found)) == Holder::kAlive)
         return refuse_system(Error(EEXIST, "stale record of a namespace with the same inode number"));
     return std::optional<registry::Registration>();
 }
