@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A private instance of the service in a scratch directory, for tests with the real daemon. Standard library only."""
-import contextlib, os, shutil, signal, sys, tempfile, time, unittest
+import contextlib, glob, os, shutil, signal, sys, tempfile, time, unittest
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'conformance'))
 import nslib  # noqa: E402
 from clients import Crowd, Namespace, alloc, namespace  # noqa: E402,F401 (for the tests)
+from pins import Pins  # noqa: E402
 from process import PATIENCE, exit_status, processes_about, read, spawn, state_of, wait_until  # noqa: E402
 from service_manager import ServiceManager  # noqa: E402
 
@@ -207,6 +208,15 @@ class Instance:
                 found[name] = (file.read(), os.fstat(file.fileno()).st_nlink)
         return found
 
+    @property
+    def pins(self):
+        """What it has pinned, or an instance before it on the same runtime directory; None: nothing."""
+        for path in glob.glob('/sys/fs/bpf/nsresource-*'):
+            with contextlib.suppress(OSError):
+                if os.readlink(path + '/runtime') == os.path.realpath(self.run):
+                    return Pins(path)
+        return None
+
     def wait_empty(self):
         wait_until(lambda: not self.files() and not self.files('pending'), 'an empty registry')
 
@@ -214,6 +224,7 @@ class Instance:
         """What an instance that has ended must not leave; its registry, locks and state are meant to stay."""
         found = ['process %d' % pid for pid in processes_about(self.run)]
         found += ['mount ' + line for line in read('/proc/self/mounts').split('\n') if self.scratch in line]
+        found += ['pins ' + self.pins.path] if self.pins else []
         own = ('registry', 'pending', 'instance', 'manager', 'releasing', 'fresh', 'taken', 'cgroups')
         kept = {'nsresource', 'userdb', *('nsresource/' + name for name in own)}
         for place, directories, files in os.walk(self.run):
@@ -273,6 +284,8 @@ class DaemonTest(unittest.TestCase):
             if made.manager:
                 made.manager.close()
             if made.own_scratch:
+                if made.pins:
+                    made.pins.remove()
                 shutil.rmtree(made.scratch, ignore_errors=True)
 
     def end(self, made):

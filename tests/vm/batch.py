@@ -19,9 +19,9 @@ def programs(binaries, level):
     found = {
         'conformance': [python, SYSTEM + '/run_conformance.py', '--enforcement', level, '--scale', SCALE, binaries, *GROUPS],
         'channels': [binaries + '/nsresource-channels', '--enforcement=' + level],
-        'policy': [python, SYSTEM + '/policy_test.py', binaries],
-        'deaths': [python, SYSTEM + '/deaths_test.py', binaries],
     }
+    for name in ('policy', 'policy_pins', 'policy_start', 'deaths'):
+        found[name] = [python, '%s/%s_test.py' % (SYSTEM, name), binaries]
     for name in [name for name, command in found.items() if not os.path.exists(program_of(command))]:
         print('not there: ' + name)
         del found[name]

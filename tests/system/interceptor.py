@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A kernel that answers bpf(2) otherwise than this one: a process that is asked about chosen calls of the service
+(seccomp_unotify(2)), and lets them pass, refuses them, or says that they are done."""
+import ctypes, errno, fcntl, os, select, struct
+
+import bpf
+from nslib import Child, libc, recv_fds, send_fds
+
+SYS_SECCOMP = {'x86_64': 317, 'aarch64': 277}.get(os.uname().machine)
+SET_MODE_FILTER, NEW_LISTENER = 1, 8
+RECEIVE, SEND = 0xc0502100, 0xc0182101
+PASS_ON = 1
+LOAD_WORD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
+ALLOW, ASK = 0x7fff0000, 0x7fc00000
+NUMBER, FIRST_ARGUMENT = 0, 16
+TRACING = 26
+ENOTSUPP = 524
+
+
+def install(commands):
+    """In the process that is to be looked at; gives the descriptor to answer at."""
+    count = len(commands)
+    code = [(LOAD_WORD, 0, 0, NUMBER), (JUMP_IF_EQUAL, 0, count + 1, bpf.SYS_BPF), (LOAD_WORD, 0, 0, FIRST_ARGUMENT)]
+    code += [(JUMP_IF_EQUAL, count - at, 0, command) for at, command in enumerate(commands)]
+    code += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, ASK)]
+    text = ctypes.create_string_buffer(b''.join(struct.pack('=HBBI', *one) for one in code))
+    program = ctypes.create_string_buffer(struct.pack('@HP', len(code), ctypes.addressof(text)))
+    listener = libc.syscall(ctypes.c_long(SYS_SECCOMP), ctypes.c_long(SET_MODE_FILTER), ctypes.c_long(NEW_LISTENER), program)
+    if listener < 0:
+        raise OSError(ctypes.get_errno(), 'seccomp')
+    return listener
+
+
+class Interceptor:
+    """`decide(command, attributes, process id)` gives None to let a call pass, 0 to say that it is done, or an errno."""
+
+    def __init__(self, commands, decide):
+        def body(control):
+            control.send(b'x')
+            _, (listener,) = recv_fds(control)
+            while True:
+                ready, _, _ = select.select([listener, control], [], [])
+                if control in ready:
+                    return
+                answer(listener, decide)
+        self.commands = commands
+        self.child = Child(body)
+        self.child.hello()
+
+    def prepare(self):
+        """For the service, before it begins."""
+        listener = install(self.commands)
+        send_fds(self.child.s, b'x', [listener])
+        os.close(listener)
+
+    def close(self):
+        self.child.close()
+
+
+def answer(listener, decide):
+    notice = bytearray(80)
+    try:
+        fcntl.ioctl(listener, RECEIVE, notice)
+    except OSError:  # whoever called is gone
+        return
+    number, pid, _, _, _, _, command, place, size = struct.unpack_from('=QIIiIQQQQ', notice)
+    verdict = decide(command & 0xffffffff, read_memory(pid, place, size), pid)
+    error, flags = (0, PASS_ON) if verdict is None else (-verdict, 0)
+    try:
+        fcntl.ioctl(listener, SEND, bytearray(struct.pack('=QqiI', number, 0, error, flags)))
+    except OSError as problem:
+        if problem.errno != errno.ENOENT:
+            raise
+
+
+def read_memory(pid, place, size):
+    with open('/proc/%d/mem' % pid, 'rb', buffering=0) as memory:
+        memory.seek(place)
+        return memory.read(size)
+
+
+def without_trampolines():
+    """A kernel that has no fentry."""
+    def decide(command, attributes, _):
+        kind, = struct.unpack_from('=I', attributes)
+        return ENOTSUPP if kind == TRACING else None
+    return Interceptor([bpf.PROG_LOAD], decide)
+
+
+def without_links():
+    """One that attaches nothing by a link."""
+    return Interceptor([bpf.LINK_CREATE, bpf.RAW_TRACEPOINT_OPEN], lambda *_: errno.EINVAL)
+
+
+def with_forgetful_maps():
+    """Programs are attached, and never learn which namespaces they should look at."""
+    def decide(_, attributes, pid):
+        fd, = struct.unpack_from('=I', attributes)
+        with open('/proc/%d/fdinfo/%d' % (pid, fd)) as about:
+            return 0 if 'max_entries:\t65536\n' in about.read() else None
+    return Interceptor([bpf.MAP_UPDATE], decide)

@@ -1,0 +1,268 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is pinned: taken over, exchanged, replaced where it is broken, made again where it is missing."""
+import os, select, shutil
+
+import harness
+import bpf
+from harness import alloc, wait_until
+from nslib import CGROUP, CFD, Cgroup, Child, Conn, UFD, attempt, setns, CLONE_NEWUSER
+from pins import EMPTY
+from policy_case import PolicyTest
+
+OTHER_DIGEST = '0' * 32
+
+
+class Guard:
+    """A process inside that tries to make a directory on the host, as fast as it can."""
+
+    def __init__(self, fd, path):
+        def body(control):
+            setns(fd, CLONE_NEWUSER)
+            os.setresgid(0, 0, 0)
+            os.setresuid(0, 0, 0)
+            seen, count = set(), 0
+            while not select.select([control], [], [], 0)[0]:
+                seen.update(attempt(os.mkdir, '%s/%d' % (path, count + number)) for number in range(100))
+                count += 100
+                control.send(b'.') if count == 100 else None
+            control.send(('%d %s' % (count, ' '.join(sorted(seen)))).encode())
+        self.child = Child(body)
+        self.child.hello()
+
+    def stop(self):
+        """How many attempts there were, and what came of them."""
+        self.child.s.send(b'x')
+        count, *seen = self.child.s.recv(4096).decode().split()
+        self.child.close()
+        return int(count), seen
+
+
+class Exchange(PolicyTest):
+    def test_no_moment_without(self):
+        """Programs of another version go when those of this one are at work."""
+        service = self.enforcing()
+        one = self.managed()
+        old = service.pins.links()
+        name, = service.pins.sets('policy')
+        service.kill()
+        os.rename(service.pins.at(name), service.pins.at('policy-%s-0' % OTHER_DIGEST))
+        path = self.place()
+        guard = Guard(one.fd, path)
+        self.open.callback(guard.child.close)
+        service.start()
+        self.check_restricted(one)
+        count, seen = guard.stop()
+        self.assertGreater(count, 100)
+        self.assertEqual(seen, ['EPERM'])
+        self.assertEqual(os.listdir(path), [])
+        self.assertEqual(service.pins.sets('policy'), [name])
+        new = service.pins.links()
+        self.assertEqual(len(new), len(old))
+        for link in new:
+            if link.startswith('policy'):
+                self.assertNotIn(new[link], old.values(), link)
+
+
+class Broken(PolicyTest):
+    """Each time the service starts with a namespace that lives."""
+
+    def setUp(self):
+        super().setUp()
+        self.service = self.enforcing()
+        self.one = self.managed()
+        self.content = self.service.pins.content()
+
+    def start_after(self, harm, kind):
+        """What is broken is replaced, which is said, and nothing that was known is lost."""
+        service = self.service
+        old = service.pins.sets(kind)
+        service.kill()
+        harm(service.pins)
+        said = service.text()
+        service.start()
+        self.check_level(service, 'enforce')
+        self.assertIn(service.pins.at(old[0]), service.text()[len(said):])
+        self.assertNotEqual(service.pins.sets(kind), old)
+        self.assertEqual(service.pins.content(), self.content)
+        self.check_restricted(self.one)
+        links = service.pins.links()
+        service.kill()
+        service.start()
+        self.assertEqual(service.pins.links(), links, 'what was replaced is good')
+        self.one.close()
+        self.wait_gone(service, self.one)
+
+    def test_link_missing(self):
+        self.start_after(lambda pins: os.unlink(os.path.join(pins.only('policy'), 'judge_mkdir')), 'policy')
+
+    def test_link_of_another_program(self):
+        def harm(pins):
+            policy = pins.only('policy')
+            os.unlink(policy + '/judge_mkdir')
+            os.link(policy + '/judge_symlink', policy + '/judge_mkdir')
+        self.start_after(harm, 'policy')
+
+    def test_no_link_at_all(self):
+        def harm(pins):
+            policy = pins.only('policy')
+            os.unlink(policy + '/judge_mkdir')
+            os.link(pins.only('maps') + '/owners', policy + '/judge_mkdir')
+        self.start_after(harm, 'policy')
+
+    def test_death_link_missing(self):
+        self.start_after(lambda pins: [os.unlink(os.path.join(pins.only('deaths'), name))
+                                       for name in os.listdir(pins.only('deaths'))], 'deaths')
+
+    def test_map_of_another_size(self):
+        def harm(pins):
+            path = pins.only('maps') + '/namespaces'
+            os.unlink(path)
+            other = bpf.create_map('namespaces', 4, 16, 100)
+            bpf.pin(other, path)
+            os.close(other)
+        self.start_after(harm, 'maps')
+
+    def test_other_map_of_the_same_shape(self):
+        """The maps are good, but the programs go by others."""
+        def harm(pins):
+            path = pins.only('maps') + '/namespaces'
+            os.unlink(path)
+            other = bpf.create_map('namespaces', 4, 16, 65536)
+            bpf.pin(other, path)
+            os.close(other)
+        self.start_after(harm, 'policy')
+
+
+class Untrusted(PolicyTest):
+    """What stands where the directory should, and is not root's alone."""
+
+    def check(self, harm, repair):
+        service = self.enforcing()
+        one = self.managed()
+        path, links = service.pins.path, service.pins.links()
+        service.kill()
+        harm(path)
+        self.restart(service)
+        self.check_level(service, 'quarantine')
+        self.assertIn(path, self.status(service)['reason'])
+        self.check_restricted(one)
+        service.kill()
+        self.restart(service, '--enforcement=enforce')
+        self.check_level(service, 'refuse')
+        self.assertIn(path, self.status(service)['reason'])
+        self.check_restricted(one)
+        service.kill()
+        repair(path)
+        self.restart(service, '--enforcement=enforce')
+        self.check_level(service, 'enforce')
+        self.assertEqual(service.pins.links(), links)
+        self.check_restricted(one)
+
+    def test_mode(self):
+        self.check(lambda path: os.chmod(path, 0o755), lambda path: os.chmod(path, 0o700))
+
+    def test_owner(self):
+        self.check(lambda path: os.chown(path, 1, 0), lambda path: os.chown(path, 0, 0))
+
+    def aside(self, path):
+        return '/sys/fs/bpf/aside-%s' % os.path.basename(path)
+
+    def check_in_place_of_it(self, put):
+        def harm(path):
+            os.rename(path, self.aside(path))
+            self.addCleanup(shutil.rmtree, self.aside(path), ignore_errors=True)
+            put(path)
+            self.addCleanup(lambda: os.unlink(path) if not os.path.isdir(path) or os.path.islink(path) else None)
+
+        def repair(path):
+            os.unlink(path)
+            os.rename(self.aside(path), path)
+        self.check(harm, repair)
+
+    def test_symbolic_link(self):
+        self.check_in_place_of_it(lambda path: os.symlink(self.aside(path), path))
+
+    def test_file(self):
+        def put(path):
+            some = bpf.create_map('some', 4, 4, 1)
+            bpf.pin(some, path)
+            os.close(some)
+        self.check_in_place_of_it(put)
+
+
+class Lost(PolicyTest):
+    """Entries that somebody removed are made again from the registry."""
+
+    def family(self):
+        """One with a cgroup, which gave one of its ranges to one below; and one of `type: self`."""
+        parent = self.managed(delegateContainerRanges=2)
+        group = Cgroup()
+        self.addCleanup(group.remove)
+        with Conn() as connection:
+            connection.ok(CGROUP, {UFD: 0, CFD: 1}, [parent.fd, group.fd])
+        return parent, self.managed(parent=parent.fd), self.managed(uid=1000, type='self', size=1)
+
+    def check(self, lose):
+        service = self.enforcing()
+        family = self.family()
+        content = service.pins.content()
+        self.assertEqual([len(content[name]) for name in ('namespaces', 'owners', 'cgroups')], [3, 3, 1])
+        service.kill()
+        lose(service.pins)
+        service.start()
+        self.check_level(service, 'enforce')
+        self.assertEqual(service.pins.content(), content)
+        self.check_restricted(*family[:2])
+        for one in reversed(family):
+            one.close()
+        service.wait_empty()
+        self.assertEqual(service.pins.content(), EMPTY)
+
+    def test_entries(self):
+        def empty(pins):
+            for name in EMPTY:
+                with pins.map(name) as entries:
+                    entries.delete_all(entries.keys())
+        self.check(empty)
+
+    def test_pins(self):
+        self.check(lambda pins: pins.remove())
+
+    def test_pins_of_a_namespace_that_died_meanwhile(self):
+        service = self.enforcing()
+        one = alloc()
+        service.kill()
+        service.pins.remove()
+        one.close()
+        if not self.kernel_tells(service):
+            self.skipTest('nothing on this kernel tells that it is dead')
+        service.start()
+        self.wait_gone(service, one)
+
+    def kernel_tells(self, service):
+        release = tuple(int(part) for part in os.uname().release.split('-')[0].split('.')[:2])
+        return release >= (6, 18)
+
+
+class Abandoned(PolicyTest):
+    def test_pins_of_an_instance_that_is_gone(self):
+        """They go with the next start of another one, but not before its last namespace is dead."""
+        gone = self.enforcing()
+        one = self.managed()
+        gone.kill()
+        pins = gone.pins
+        self.addCleanup(lambda: os.path.isdir(pins.path) and pins.remove())
+        shutil.rmtree(gone.run)
+        other = self.instance(enforcement='none')
+        self.assertTrue(os.path.isdir(pins.path))
+        self.check_restricted(one)
+        one.close()
+        wait_until(lambda: pins.is_dead(one.inode), 'mark')
+        other.stop()
+        other.start()
+        self.assertFalse(os.path.exists(pins.path))
+
+
+if __name__ == '__main__':
+    harness.main()
