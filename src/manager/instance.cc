@@ -41,6 +41,7 @@ Result<int> run_instance(const Options& options) {
     auto entries = TRY(kernel.entries());
     auto context =
         TRY(service::Context::open(options.runtime_dir, options.state_dir, choice.level, std::move(entries)));
+    context.missed_calls = kernel.missed_calls();
     auto living = TRY_WITHIN("recovery of the registry", recover(context, kernel));
     kernel.finish_exchange();
     auto socket = TRY(ListeningSocket::acquire(options.runtime_dir, std::move(passed.listening)));
@@ -51,12 +52,14 @@ Result<int> run_instance(const Options& options) {
                                .level = choice.level,
                                .log_level = options.log_level,
                                .instance_lock = premises.instance_lock.borrow(),
-                               .entries = &context.entries};
+                               .entries = &context.entries,
+                               .missed_calls = context.missed_calls};
     Manager manager(loop, socket.fd(), connections, std::move(workers), kernel.senses(context));
     manager.pins().take_back(std::move(passed.mounts), living);
     TRY(manager.start());
     // Only now: one that has died by this time is released at once.
     for (const auto& identity : living) manager.reaper().watch(identity);
+    Source counting = TRY(kernel.count_missed_calls(loop, context.entries));
     Source bell = TRY(kernel.ring(loop, manager.reaper()));
     TRY(loop.feed_watchdog());
     TRY(write_status(premises, kernel, context));

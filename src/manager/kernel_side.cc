@@ -2,6 +2,8 @@
 #include "manager/kernel_side.h"
 
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "policy/proof.h"
@@ -51,11 +53,40 @@ KernelSide KernelSide::set_up(const Options& options) {
         if (policy) side.policy_ = std::move(*policy);
     }
     log_choice(side.choice_);
+    if (side.choice_.level == Level::kEnforce) side.find_missed_calls();
     for (const auto& program : side.missing()) {
         if (program.leaves_open.empty()) continue;
         log::warning("Not enforced on this kernel, which has no {}: {}", program.target, program.leaves_open);
     }
     return side;
+}
+
+void KernelSide::find_missed_calls() {
+    auto missed_calls = policy_->missed_calls();
+    if (!missed_calls)
+        return log::error("Cannot tell which calls the kernel policy may miss: {}", missed_calls.error().what());
+    missed_calls_ = *std::move(missed_calls);
+    if (!missed_calls_.are_possible()) return;
+    log::info(
+        "With bpf among the kernel's lsm= the policy would be attached in a way that misses nothing under preemption");
+}
+
+// What other programs have missed is not what these count.
+bool KernelSide::was_enforced() const {
+    return policy_ && policy_->was_enforced() && (!missed_calls_.are_possible() || !policy_->is_new());
+}
+
+Result<Source> KernelSide::count_missed_calls(EventLoop& loop, policy::Entries& entries) const {
+    if (!missed_calls_.are_possible()) return Source();
+    auto timer = std::make_shared<UniqueFd>(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    const itimerspec every_second{.it_interval = {1, 0}, .it_value = {1, 0}};
+    if (!*timer || timerfd_settime(timer->get(), 0, &every_second, nullptr) < 0) return fail_errno(errno, "timer");
+    return loop.watch_fd(timer->borrow(), EPOLLIN, [this, timer, &entries] {
+        uint64_t times = 0;
+        if (read(timer->get(), &times, sizeof times) < 0) return;
+        auto count = missed_calls_.count();
+        if (count) static_cast<void>(entries.note_missed(*count));
+    });
 }
 
 Result<policy::Entries> KernelSide::entries() const { return policy_ ? policy_->entries() : policy::Entries(); }

@@ -20,13 +20,17 @@ public:
 
     const policy::Choice& choice() const { return choice_; }
     Result<policy::Entries> entries() const;
+    /// None at levels other than `enforce`.
+    policy::MissedCalls missed_calls() const { return missed_calls_; }
     /// Whether the entries that are there have been enforced by now.
-    bool was_enforced() const { return policy_ && policy_->was_enforced(); }
+    bool was_enforced() const;
     /// What the policy does not cover on this kernel.
     std::vector<policy::Program> missing() const;
 
     /// Once the entries are complete: what an earlier version has attached goes.
     void finish_exchange() const;
+    /// Keeps up to date what new entries begin with, for as long as the source lives.
+    Result<Source> count_missed_calls(EventLoop& loop, policy::Entries& entries) const;
     Reaper::Senses senses(const service::Context& context) const;
     /// Has the reaper told of each death, for as long as the source lives.
     Result<Source> ring(EventLoop& loop, Reaper& reaper) const;
@@ -35,9 +39,11 @@ public:
 
 private:
     KernelSide() = default;
+    void find_missed_calls();
 
     policy::Choice choice_;
     std::optional<policy::KernelPolicy> policy_;
+    policy::MissedCalls missed_calls_;
 };
 
 }  // namespace nsr::manager

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "base/log.h"
@@ -70,10 +71,10 @@ namespace {
 // A range whose namespace was not under the policy all the time is handed out again only when somebody has looked
 // through the file systems, whatever the level is by now.
 Status mark_unsafe_ranges(service::Context& context, const KernelSide& kernel, std::span<const Uid> in_use,
-                          std::span<const Uid> unknown) {
+                          std::span<const Uid> unwatched) {
     if (context.level == policy::Level::kQuarantine) return context.used_set->mark_used(in_use);
     if (context.level != policy::Level::kEnforce) return {};
-    return context.used_set->mark_used(kernel.was_enforced() ? unknown : in_use);
+    return context.used_set->mark_used(kernel.was_enforced() ? unwatched : in_use);
 }
 
 }  // namespace
@@ -85,11 +86,14 @@ Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelS
             log::error("Cannot repair what worker {} left: {}", writer, repaired.error().what());
     PolicyRecovery policy(context);
     std::vector<NsIdentity> living;
-    std::vector<Uid> in_use;
+    std::vector<Uid> in_use, unwatched;
     auto judge = [&](const registry::Registration& registration) {
         policy.enter(registration);
-        if (service::life_of(context, registration.userns) == namespaces::Life::kDead)
+        if (service::life_of(context, registration.userns) == namespaces::Life::kDead) {
+            if (service::watch_over(context, registration.userns) == service::Watch::kGaps)
+                std::ranges::copy(registration.starts(), std::back_inserter(unwatched));
             return registry::Verdict::kRemove;
+        }
         living.push_back(registration.userns);
         for (Uid start : registration.starts()) in_use.push_back(start);
         policy.keep(registration);
@@ -101,7 +105,8 @@ Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelS
                     report.broken);
     TRY_WITHIN("kernel policy", policy.complete());
     context.taken.rebuild(TRY(context.store.taken_starts()));
-    TRY(mark_unsafe_ranges(context, kernel, in_use, policy.unknown()));
+    std::ranges::copy(policy.unknown(), std::back_inserter(unwatched));
+    TRY(mark_unsafe_ranges(context, kernel, in_use, unwatched));
     if (context.level == policy::Level::kQuarantine) TRY(service::refill(context));
     return living;
 }

@@ -63,6 +63,16 @@ void WorkerPool::grow() {
     if (auto spawned = spawn(); !spawned) log::error("Cannot start a worker: {}", spawned.error().what());
 }
 
+namespace {
+
+std::string entries_argument(const policy::MissedCalls& missed_calls) {
+    std::string argument = pool::kWithEntries;
+    for (uint32_t program : missed_calls.programs()) argument += fmt::format(",{}", program);
+    return argument;
+}
+
+}  // namespace
+
 Status WorkerPool::spawn() {
     auto pair = TRY(sys::socket_pair(SOCK_SEQPACKET));
     pool::Slot slot = TRY(pool::Slot::create());
@@ -77,12 +87,13 @@ Status WorkerPool::spawn() {
         fds.emplace_back(maps.namespaces.borrow(), pool::kNamespacesFd);
         fds.emplace_back(maps.owners.borrow(), pool::kOwnersFd);
         fds.emplace_back(maps.cgroups.borrow(), pool::kCgroupsFd);
+        fds.emplace_back(maps.missed.borrow(), pool::kMissedFd);
     }
     pid_t pid =
         TRY(manager::spawn(config_.program,
                            {config_.runtime_dir, config_.state_dir, std::string(policy::level_to_string(config_.level)),
                             std::string(log::level_to_string(config_.log_level)),
-                            has_entries ? pool::kWithEntries : pool::kWithoutEntries},
+                            has_entries ? entries_argument(config_.missed_calls) : pool::kWithoutEntries},
                            fds));
     UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
     int code = errno;

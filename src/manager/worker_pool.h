@@ -12,6 +12,7 @@
 #include "manager/event_loop.h"
 #include "policy/entries.h"
 #include "policy/level.h"
+#include "policy/missed_calls.h"
 #include "pool/channel.h"
 #include "pool/slot.h"
 
@@ -59,6 +60,7 @@ public:
         log::Level log_level = log::Level::kInfo;
         BorrowedFd instance_lock;
         const policy::Entries* entries = nullptr;
+        policy::MissedCalls missed_calls;
     };
     struct Events {
         std::function<void(Worker&, pool::Message)> on_message;

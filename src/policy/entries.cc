@@ -59,7 +59,10 @@ Status prune_map(BorrowedFd map, const Keep& keep) {
 Status Entries::add(const NsIdentity& identity, Setgroups setgroups) {
     if (!maps_) return {};
     uint32_t key = key_of(identity.inode);
-    nsr_namespace value{.id = identity.id.value, .flags = flags_of(setgroups), .dead = 0};
+    uint64_t missed = 0;
+    uint32_t zero = 0;
+    TRY(map_lookup(maps_->missed.borrow(), &zero, &missed));
+    nsr_namespace value{.id = identity.id.value, .flags = flags_of(setgroups), .dead = 0, .missed = missed};
     return insert(maps_->namespaces.borrow(), &key, &value);
 }
 
@@ -72,7 +75,7 @@ Status Entries::remove(const NsIdentity& identity) {
 Status Entries::mark_dead(NsInode inode) {
     if (!maps_) return {};
     uint32_t key = key_of(inode);
-    nsr_namespace value{.id = 0, .flags = 0, .dead = 1};
+    nsr_namespace value{.id = 0, .flags = 0, .dead = 1, .missed = 0};
     return insert(maps_->namespaces.borrow(), &key, &value);
 }
 
@@ -81,6 +84,18 @@ Result<Entries::Mark> Entries::mark(const NsIdentity& identity) const {
     auto found = TRY(find(maps_->namespaces.borrow(), identity));
     if (!found) return Mark::kAbsent;
     return found->dead != 0 ? Mark::kDead : Mark::kAlive;
+}
+
+Result<std::optional<uint64_t>> Entries::missed_before(const NsIdentity& identity) const {
+    if (!maps_) return std::optional<uint64_t>();
+    auto found = TRY(find(maps_->namespaces.borrow(), identity));
+    return found ? std::optional<uint64_t>(found->missed) : std::nullopt;
+}
+
+Status Entries::note_missed(uint64_t count) {
+    if (!maps_) return {};
+    uint32_t zero = 0;
+    return map_update(maps_->missed.borrow(), &zero, &count);
 }
 
 Status Entries::set_owner(Uid start, NsInode owner) {

@@ -16,7 +16,7 @@ namespace nsr::policy {
 class Entries {
 public:
     struct Maps {
-        UniqueFd namespaces, owners, cgroups;
+        UniqueFd namespaces, owners, cgroups, missed;
     };
     enum class Setgroups { kUnchanged, kDenied, kAllowed };
     /// kAbsent: nothing is known of this namespace.
@@ -36,6 +36,11 @@ public:
     Status mark_dead(NsInode inode);
     /// Whether the kernel has said that this namespace is gone.
     Result<Mark> mark(const NsIdentity& identity) const;
+
+    /// What note_missed() had said when this namespace was added; nothing where it is not known.
+    Result<std::optional<uint64_t>> missed_before(const NsIdentity& identity) const;
+    /// What MissedCalls has counted.
+    Status note_missed(uint64_t count);
 
     /// The innermost namespace that the range was given to.
     Status set_owner(Uid start, NsInode owner);

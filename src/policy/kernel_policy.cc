@@ -23,7 +23,23 @@ Result<Entries> KernelPolicy::entries() const {
     maps.namespaces = TRY(open_map("namespaces"));
     maps.owners = TRY(open_map("owners"));
     maps.cgroups = TRY(open_map("cgroups"));
+    maps.missed = TRY(open_map("missed"));
     return Entries(std::move(maps));
+}
+
+// A note that is left out does no harm, as a rule: without one the judge is stricter. But for that of a key's
+// permissions.
+Result<MissedCalls> KernelPolicy::missed_calls() const {
+    std::vector<uint32_t> programs;
+    if (loaded_.policy.empty()) return MissedCalls();
+    for (const auto& known : policy_programs()) {
+        auto link = open_pin(fmt::format("{}/{}", pins_.path_of(loaded_.policy), known.name));
+        if (!link) continue;
+        auto info = TRY(object_info<bpf_link_info>(link->borrow()));
+        bool counts = info.tracing.attach_type == BPF_MODIFY_RETURN || known.name == "note_setperm";
+        if (counts) programs.push_back(info.prog_id);
+    }
+    return MissedCalls(std::move(programs));
 }
 
 std::vector<Program> KernelPolicy::missing() const {

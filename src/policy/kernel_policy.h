@@ -7,6 +7,7 @@
 #include "policy/entries.h"
 #include "policy/level.h"
 #include "policy/loader.h"
+#include "policy/missed_calls.h"
 #include "policy/pin_directory.h"
 #include "policy/programs.h"
 
@@ -25,6 +26,10 @@ public:
     BorrowedFd lost() const { return lost_.borrow(); }
     /// Every namespace that has an entry by now was under the policy all the time.
     bool was_enforced() const { return loaded_.was_enforced; }
+    Form form() const { return loaded_.policy.find("-hook-") != std::string::npos ? Form::kHook : Form::kFunction; }
+    bool is_new() const { return loaded_.policy_is_new; }
+    /// Which of the programs at work may be left out by the kernel.
+    Result<MissedCalls> missed_calls() const;
     /// Programs that this kernel has no place for.
     std::vector<Program> missing() const;
 

@@ -18,6 +18,8 @@ public:
 
     /// The id of a function that programs can be attached to; 0: there is none of this name.
     uint32_t function(const std::string& name) const;
+    /// The same for a hook of the BPF security module.
+    uint32_t hook(std::string_view name) const { return function(fmt::format("bpf_lsm_{}", name)); }
     /// 0 for a function that is not there.
     uint32_t parameter_count(const std::string& name) const;
     const btf* get() const { return btf_.get(); }

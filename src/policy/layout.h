@@ -16,7 +16,8 @@ enum {
 struct nsr_namespace {
     __u64 id; /* the kernel's 64-bit id of the namespace; 0: it has none */
     __u32 flags;
-    __u32 dead; /* set by the kernel program: the namespace is gone, and its inode number about to be free */
+    __u32 dead;   /* set by the kernel program: the namespace is gone, and its inode number about to be free */
+    __u64 missed; /* what "missed" was when it was entered */
 };
 
 /* Map "owners": first id of a range -> inode number of the innermost namespace that it was given to. */
@@ -34,6 +35,9 @@ struct nsr_death {
     __u32 userns;
     __u32 zero;
 };
+
+/* Array "missed", one element: how many calls of programs the kernel had left out when somebody last counted. It never
+ * counts too many. See missed_calls.h. */
 
 enum {
     NSR_MAX_NAMESPACES = 65536,

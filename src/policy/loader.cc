@@ -2,6 +2,7 @@
 #include "policy/loader.h"
 
 #include <bpf/bpf.h>
+#include <fcntl.h>
 #include <xxhash.h>
 #include <algorithm>
 #include <cstdarg>
@@ -23,6 +24,8 @@
 namespace nsr::policy {
 
 namespace {
+
+constexpr size_t kMaxModules = 4096;
 
 template <class Skeleton, void (*destroy)(Skeleton*)>
 struct Destroy {
@@ -46,9 +49,20 @@ int print_library_message(libbpf_print_level level, const char* format, va_list 
 }
 
 // Programs of the same text are the same programs.
-std::string version_of(const void* object, size_t size) {
-    auto hash = XXH3_128bits(object, size);
+std::string version_of(const void* (*object)(size_t*)) {
+    size_t size = 0;
+    const void* bytes = object(&size);
+    auto hash = XXH3_128bits(bytes, size);
     return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+// Where nobody can tell, the form that works everywhere.
+Form available_form() {
+    auto active = sys::open_at(sys::kCwd, "/sys/kernel/security/lsm", O_RDONLY);
+    if (!active) return Form::kFunction;
+    auto names = sys::read_all(active->borrow(), kMaxModules);
+    if (!names) return Form::kFunction;
+    return ("," + *names + ",").find(",bpf,") != std::string::npos ? Form::kHook : Form::kFunction;
 }
 
 class Loader {
@@ -68,6 +82,8 @@ private:
     uint32_t target_of(const bpf_program* program) const;
     Status require_pinned(const std::string& directory, const bpf_program* program) const;
     Status require_all_pinned(const std::string& directory) const;
+    bool fits_hook(const Program& known) const;
+    Status choose_form(const Program& known, bpf_program* program) const;
     Status choose_programs();
     Result<LinkSet> attach_all(bpf_object* object) const;
     Status pin_links(const LinkSet& links, const std::string& directory) const;
@@ -84,12 +100,13 @@ private:
     MapSet maps_;
     bool maps_are_new_ = false;
     Loaded loaded_;
+    Form form_ = available_form();
 };
 
 // One definition of each, in the objects themselves.
 std::vector<bpf_map*> Loader::shared_maps() const {
-    return {policy_->maps.namespaces, policy_->maps.owners, policy_->maps.cgroups, deaths_->maps.deaths,
-            deaths_->maps.lost};
+    return {policy_->maps.namespaces, policy_->maps.owners, policy_->maps.cgroups,
+            deaths_->maps.deaths,     deaths_->maps.lost,   deaths_->maps.missed};
 }
 
 Result<MapSet> Loader::open_maps(const std::string& directory) const {
@@ -154,6 +171,8 @@ Status Loader::share_maps(bpf_object* object) const {
 uint32_t Loader::target_of(const bpf_program* program) const {
     if (bpf_program__type(program) == BPF_PROG_TYPE_KPROBE) return 0;
     std::string section = bpf_program__section_name(program);
+    auto known = std::ranges::find(policy_programs(), bpf_program__name(program), &Program::name);
+    if (bpf_program__type(program) == BPF_PROG_TYPE_LSM) return types_.hook(known->hook);
     return types_.function(section.substr(section.find('/') + 1));
 }
 
@@ -171,12 +190,30 @@ Status Loader::require_all_pinned(const std::string& directory) const {
     return {};
 }
 
+// Up to Linux 6.1 this hook is not told of the mount's mapping, while the function around it is.
+bool Loader::fits_hook(const Program& known) const {
+    if (form_ != Form::kHook || known.hook.empty() || types_.hook(known.hook) == 0) return false;
+    return known.hook != "inode_setattr" || types_.parameter_count("bpf_lsm_inode_setattr") == 3;
+}
+
+Status Loader::choose_form(const Program& known, bpf_program* program) const {
+    if (!fits_hook(known)) return {};
+    bpf_program__set_type(program, BPF_PROG_TYPE_LSM);
+    bpf_program__set_expected_attach_type(program, BPF_LSM_MAC);
+    int result = bpf_program__set_attach_target(program, 0, std::string(known.hook).c_str());
+    if (result < 0) return fail_errno(-result, fmt::format("hook {}", known.hook));
+    return {};
+}
+
 // libbpf gives up the whole object where one target is missing.
 Status Loader::choose_programs() {
     for (const auto& known : policy_programs()) {
         bpf_program* program = bpf_object__find_program_by_name(policy_->obj, std::string(known.name).c_str());
         if (!program) return fail(ENOENT, "no program {} in the object", known.name);
-        if (types_.function(std::string(known.target)) != 0) continue;
+        if (types_.function(std::string(known.target)) != 0) {
+            TRY(choose_form(known, program));
+            continue;
+        }
         if (known.need == Program::Need::kAlways) return fail(ENOTSUP, "the kernel has no function {}", known.target);
         bpf_program__set_autoload(program, false);
     }
@@ -227,11 +264,8 @@ bool Loader::has_other_policy(const std::string& own_prefix) const {
 
 Result<std::string> Loader::provide_policy() {
     TRY(choose_programs());
-    std::string prefix = fmt::format("policy-{}-", [] {
-        size_t size = 0;
-        const void* bytes = policy_bpf::elf_bytes(&size);
-        return version_of(bytes, size);
-    }());
+    std::string prefix =
+        fmt::format("policy-{}-{}-", version_of(policy_bpf::elf_bytes), form_ == Form::kHook ? "hook" : "function");
     loaded_.was_enforced = !maps_are_new_ && has_other_policy(prefix);
     for (const auto& directory : pins_.list(prefix)) {
         Status good = require_all_pinned(directory);
@@ -258,11 +292,7 @@ Status Loader::load_deaths(std::string_view wanted) {
 }
 
 Result<std::string> Loader::provide_deaths() {
-    std::string prefix = fmt::format("deaths-{}-", [] {
-        size_t size = 0;
-        const void* bytes = deaths_bpf::elf_bytes(&size);
-        return version_of(bytes, size);
-    }());
+    std::string prefix = fmt::format("deaths-{}-", version_of(deaths_bpf::elf_bytes));
     for (const auto& directory : pins_.list(prefix)) {
         if (require_pinned(directory, deaths_->progs.on_death)) return directory;
         if (require_pinned(directory, deaths_->progs.on_death_kprobe)) return directory;

@@ -9,10 +9,12 @@ inline constexpr int kSlotFd = 4;
 /// The lock that says that an instance is at work on the runtime directory. Workers inherit it, so that it is free only
 /// when the last of them is gone.
 inline constexpr int kInstanceLockFd = 5;
-/// The maps of the kernel policy (policy/entries.h): only if the last argument is kWithEntries.
+/// The maps of the kernel policy (policy/entries.h): only if the last argument begins with kWithEntries.
 inline constexpr int kNamespacesFd = 6;
 inline constexpr int kOwnersFd = 7;
 inline constexpr int kCgroupsFd = 8;
+inline constexpr int kMissedFd = 9;
+/// Followed by the ids of the programs that policy/missed_calls.h is about: "entries,12,34".
 inline constexpr char kWithEntries[] = "entries";
 inline constexpr char kWithoutEntries[] = "no-entries";
 

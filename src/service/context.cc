@@ -39,6 +39,7 @@ Result<Context> Context::open(const std::string& runtime_dir, const std::string&
                    .authority = {},
                    .level = level,
                    .entries = std::move(entries),
+                   .missed_calls = {},
                    .taken = std::move(taken),
                    .used_set = std::move(used_set),
                    .writer = getpid(),

@@ -10,6 +10,7 @@
 #include "namespaces/user_namespace.h"
 #include "policy/entries.h"
 #include "policy/level.h"
+#include "policy/missed_calls.h"
 #include "ranges/host_ids.h"
 #include "ranges/taken_map.h"
 #include "ranges/used_set.h"
@@ -30,6 +31,7 @@ struct Context {
     authority::Authority authority;
     policy::Level level;
     policy::Entries entries;
+    policy::MissedCalls missed_calls;
     ranges::TakenMap taken;
     /// At every level but `none` and `refuse`.
     std::optional<ranges::UsedSet> used_set;

@@ -61,6 +61,16 @@ Status settle_owners(Context& context, const Registration& registration) {
     return holder ? context.entries.set_owner(registration.range->start, *holder) : Status();
 }
 
+Watch watch_over(Context& context, const NsIdentity& identity) {
+    if (context.level != policy::Level::kEnforce || !context.missed_calls.are_possible()) return Watch::kComplete;
+    auto now = context.missed_calls.count();
+    if (!now) log::warning("Cannot count the calls that the kernel policy missed: {}", now.error().what());
+    if (now) static_cast<void>(context.entries.note_missed(*now));
+    auto before = context.entries.missed_before(identity);
+    bool none = now && before && *before && **before == *now;
+    return none ? Watch::kComplete : Watch::kGaps;
+}
+
 Result<std::optional<NsInode>> innermost_holder(const Context& context, Uid start) {
     auto own = TRY(context.store.find_by_start(start));
     if (own) return std::optional(own->userns.inode);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <charconv>
 #include <csignal>
 #include <string_view>
 
@@ -10,13 +11,27 @@
 
 namespace nsr::worker {
 
+namespace {
+
+std::vector<uint32_t> numbers_in(std::string_view list) {
+    std::vector<uint32_t> numbers;
+    for (size_t at = list.find(','); at != list.npos; at = list.find(',', at + 1)) {
+        uint32_t number = 0;
+        auto parsed = std::from_chars(list.data() + at + 1, list.data() + list.size(), number);
+        if (parsed.ec == std::errc()) numbers.push_back(number);
+    }
+    return numbers;
+}
+
+}  // namespace
+
 Result<Arguments> parse_arguments(int argc, char** argv) {
     if (argc != 6) return fail(EINVAL, "nsresourcework is started by nsresourced, not by hand");
     auto level = policy::level_from_string(argv[3]);
     const auto* log_level = log::level_from_string(argv[4]);
     if (!level || !log_level) return fail(EINVAL, "bad argument");
-    bool has_entries = std::string_view(argv[5]) == pool::kWithEntries;
-    return Arguments{argv[1], argv[2], *level, *log_level, has_entries};
+    bool has_entries = std::string_view(argv[5]).starts_with(pool::kWithEntries);
+    return Arguments{argv[1], argv[2], *level, *log_level, has_entries, policy::MissedCalls(numbers_in(argv[5]))};
 }
 
 Status confine() {
@@ -32,8 +47,10 @@ Status confine() {
 }
 
 policy::Entries take_entries() {
-    policy::Entries::Maps maps{UniqueFd(pool::kNamespacesFd), UniqueFd(pool::kOwnersFd), UniqueFd(pool::kCgroupsFd)};
-    for (int fd : {pool::kNamespacesFd, pool::kOwnersFd, pool::kCgroupsFd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
+    policy::Entries::Maps maps{UniqueFd(pool::kNamespacesFd), UniqueFd(pool::kOwnersFd), UniqueFd(pool::kCgroupsFd),
+                               UniqueFd(pool::kMissedFd)};
+    for (int fd : {pool::kNamespacesFd, pool::kOwnersFd, pool::kCgroupsFd, pool::kMissedFd})
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
     return policy::Entries(std::move(maps));
 }
 
@@ -42,6 +59,7 @@ Result<service::Context> open_context(const Arguments& arguments, const pool::Ch
     if (arguments.has_entries) entries = take_entries();
     auto context =
         TRY(service::Context::open(arguments.runtime_dir, arguments.state_dir, arguments.level, std::move(entries)));
+    context.missed_calls = arguments.missed_calls;
     context.announce = [&channel](const NsIdentity& identity) {
         pool::Message message;
         message.type = pool::MessageType::kRegistered;

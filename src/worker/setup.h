@@ -15,6 +15,7 @@ struct Arguments {
     policy::Level level = policy::Level::kRefuse;
     log::Level log_level = log::Level::kInfo;
     bool has_entries = false;
+    policy::MissedCalls missed_calls;
 };
 Result<Arguments> parse_arguments(int argc, char** argv);
 

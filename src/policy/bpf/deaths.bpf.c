@@ -18,6 +18,14 @@ struct {
     __type(value, __u64);
 } lost SEC(".maps");
 
+/* The service's own; see layout.h. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u64);
+} missed SEC(".maps");
+
 static __always_inline int mark_dead(__u64 userns) {
     struct nsr_namespace* registration = registration_of(userns);
     if (!registration) return 0;

@@ -14,7 +14,7 @@ SEC("fmod_ret/security_inode_link")
 int BPF_PROG(judge_link, struct dentry* old_dentry) {
     if (!is_in_user_namespace(current_cred())) return 0;
     struct inode* inode = old_dentry->d_inode;
-    return inode ? judge_inode(inode, inode->i_uid.val, inode->i_gid.val) : 0;
+    return verdict(inode && judge_inode(inode, inode->i_uid.val, inode->i_gid.val));
 }
 
 /* Also where nothing would change: an inode that has the id already must not be made to seem to belong there. */
@@ -27,7 +27,7 @@ int BPF_PROG(judge_setattr, void* mapping_pointer, struct dentry* dentry, struct
     __u64 mapping = number_of(mapping_pointer), filesystem = number_of(inode->i_sb->s_user_ns);
     __u32 uid = valid & ATTR_UID ? recorded_id(mapping, filesystem, change->ia_uid.val, UID) : 0;
     __u32 gid = valid & ATTR_GID ? recorded_id(mapping, filesystem, change->ia_gid.val, GID) : 0;
-    return judge_inode(inode, uid, gid);
+    return verdict(judge_inode(inode, uid, gid));
 }
 
 /* Both forms of a list, in the kernel and in the extended attribute, have entries of this shape. */
@@ -77,7 +77,7 @@ int BPF_PROG(judge_set_acl, void* mapping_pointer, struct dentry* dentry, const 
     if (!acl || !is_in_user_namespace(current_cred())) return 0;
     __u64 entries = number_of(__builtin_preserve_access_index(&acl->a_entries[0]));
     /* Its ids have been through the mount's mapping. */
-    return judge_acl(dentry, 0, entries, BPF_CORE_READ(acl, a_count));
+    return verdict(judge_acl(dentry, 0, entries, BPF_CORE_READ(acl, a_count)));
 }
 
 static const char kCapabilityName[] = "security.capability";
@@ -112,8 +112,9 @@ int judge_setxattr(__u64* ctx) {
     /* The verifier up to Linux 6.12 lets nobody load an argument that is a "const void *". */
     bpf_probe_read_kernel(&value, sizeof value, ctx + 3);
     bpf_probe_read_kernel_str(name, sizeof name, (void*)ctx[2]);
-    if (!bpf_strncmp(name, sizeof kCapabilityName, kCapabilityName)) return judge_capability(dentry, value, size);
+    if (!bpf_strncmp(name, sizeof kCapabilityName, kCapabilityName))
+        return verdict(judge_capability(dentry, value, size));
     if (bpf_strncmp(name, sizeof kAclPrefix - 1, kAclPrefix) || size < ACL_HEADER_SIZE) return 0;
-    return judge_acl(dentry, number_of((void*)ctx[0]), value + ACL_HEADER_SIZE,
-                     (size - ACL_HEADER_SIZE) / sizeof(struct acl_entry));
+    __u64 entries = value + ACL_HEADER_SIZE, count = (size - ACL_HEADER_SIZE) / sizeof(struct acl_entry);
+    return verdict(judge_acl(dentry, number_of((void*)ctx[0]), entries, count));
 }

@@ -11,7 +11,7 @@ int BPF_PROG(judge_setgroups, struct cred* new_cred, const struct cred* old_cred
     for (int i = 0; i < MAX_NESTED && userns; i++) {
         struct nsr_namespace* registration = registration_of(userns);
         if (registration && registration->flags & NSR_SETGROUPS_ALLOWED) return 0;
-        if (registration && registration->flags & NSR_SETGROUPS_DENIED) return -EPERM;
+        if (registration && registration->flags & NSR_SETGROUPS_DENIED) return verdict(1);
         userns = (__u64)BPF_CORE_READ(USERNS(userns), parent);
     }
     return 0;

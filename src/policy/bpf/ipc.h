@@ -18,13 +18,13 @@ static __always_inline int judge_ipc_object(void) {
 }
 
 SEC("fmod_ret/security_shm_alloc")
-int BPF_PROG(judge_shm) { return judge_ipc_object(); }
+int BPF_PROG(judge_shm) { return verdict(judge_ipc_object()); }
 
 SEC("fmod_ret/security_sem_alloc")
-int BPF_PROG(judge_sem) { return judge_ipc_object(); }
+int BPF_PROG(judge_sem) { return verdict(judge_ipc_object()); }
 
 SEC("fmod_ret/security_msg_queue_alloc")
-int BPF_PROG(judge_queue) { return judge_ipc_object(); }
+int BPF_PROG(judge_queue) { return verdict(judge_ipc_object()); }
 
 /* The hooks below are not told which ids the object is to have. */
 SEC("fentry/ipcctl_obtain_check")
@@ -55,10 +55,10 @@ static __noinline int judge_ipc_set(int command) {
 }
 
 SEC("fmod_ret/security_shm_shmctl")
-int BPF_PROG(judge_shmctl, void* object, int command) { return judge_ipc_set(command); }
+int BPF_PROG(judge_shmctl, void* object, int command) { return verdict(judge_ipc_set(command)); }
 
 SEC("fmod_ret/security_sem_semctl")
-int BPF_PROG(judge_semctl, void* object, int command) { return judge_ipc_set(command); }
+int BPF_PROG(judge_semctl, void* object, int command) { return verdict(judge_ipc_set(command)); }
 
 SEC("fmod_ret/security_msg_queue_msgctl")
-int BPF_PROG(judge_msgctl, void* object, int command) { return judge_ipc_set(command); }
+int BPF_PROG(judge_msgctl, void* object, int command) { return verdict(judge_ipc_set(command)); }

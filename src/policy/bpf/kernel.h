@@ -63,6 +63,10 @@ struct task_struct {
 struct super_block {
     unsigned long s_flags, s_magic;
     struct user_namespace* s_user_ns;
+    void* s_fs_info;
+};
+struct ext4_sb_info { /* of a module: known if that is loaded before the programs are */
+    unsigned int s_mount_opt;
 };
 struct inode {
     unsigned short i_mode;
@@ -96,19 +100,6 @@ struct file {
     unsigned int f_flags;
     struct inode* f_inode;
     struct path f_path;
-};
-
-struct renamedata { /* Linux 6.17 */
-    struct mnt_idmap* mnt_idmap;
-    struct dentry* old_parent;
-    unsigned int flags;
-};
-struct renamedata___with_dir { /* Linux 6.2 to 6.16 */
-    struct mnt_idmap* old_mnt_idmap;
-    struct inode* old_dir;
-};
-struct renamedata___with_userns { /* up to Linux 6.1 */
-    struct user_namespace* old_mnt_userns;
 };
 
 struct iattr {

@@ -46,37 +46,42 @@ int note_create(__u64* ctx) {
     return 0;
 }
 
-/* open(2) with O_CREAT, which does not go through vfs_create(). */
-SEC("fmod_ret/security_path_mknod")
-int BPF_PROG(note_open, const struct path* dir) {
+/* What system calls do, open(2) with O_CREAT among it; what the kernel does for overlayfs goes through the functions
+ * above alone. Both may be noted: it is the same mount. */
+SEC("fmod_ret/security_path_mkdir")
+int BPF_PROG(note_path_mkdir, const struct path* dir) {
     note_mapping(mapping_of(dir->mnt), number_of(dir->dentry->d_inode));
     return 0;
 }
 
-SEC("fentry/vfs_rename")
-int note_rename(__u64* ctx) {
-    struct renamedata* data = (void*)ctx[0];
-    struct renamedata___with_dir* newer = (void*)data;
-    struct renamedata___with_userns* oldest = (void*)data;
-    if (!(BPF_CORE_READ(data, flags) & RENAME_WHITEOUT)) return 0;
-    if (bpf_core_field_exists(oldest->old_mnt_userns))
-        note_mapping((__u64)BPF_CORE_READ(oldest, old_mnt_userns), (__u64)BPF_CORE_READ(newer, old_dir));
-    else if (bpf_core_field_exists(newer->old_mnt_idmap))
-        note_mapping((__u64)BPF_CORE_READ(newer, old_mnt_idmap), (__u64)BPF_CORE_READ(newer, old_dir));
-    else
-        note_mapping((__u64)BPF_CORE_READ(data, mnt_idmap), (__u64)BPF_CORE_READ(data, old_parent, d_inode));
+SEC("fmod_ret/security_path_mknod")
+int BPF_PROG(note_path_mknod, const struct path* dir) {
+    note_mapping(mapping_of(dir->mnt), number_of(dir->dentry->d_inode));
     return 0;
 }
 
-/* ext4 asks once more when a new inode has its ids, and can give it up then. Not all can: btrfs aborts a transaction, and
- * is read-only from then on, for everybody. */
-static __always_inline bool has_final_ids(const struct super_block* superblock) {
-    return superblock->s_magic == EXT4_MAGIC;
+SEC("fmod_ret/security_path_symlink")
+int BPF_PROG(note_path_symlink, const struct path* dir) {
+    note_mapping(mapping_of(dir->mnt), number_of(dir->dentry->d_inode));
+    return 0;
 }
 
-/* Where it is certain that no mount option gives new inodes the group of their directory (grpid, bsdgroups). */
-static __always_inline bool takes_group_of_task(const struct super_block* superblock) {
-    switch (superblock->s_magic) {
+/* The mount options grpid and bsdgroups give a new inode the group of its directory. Of ext4 it is known whether it has
+ * them, if its module was there when the program was loaded. */
+#define EXT4_MOUNT_GRPID 0x4
+enum group_source { UNKNOWN, TASK, DIRECTORY };
+
+static __always_inline enum group_source ext4_group_source(const struct super_block* superblock) {
+    struct ext4_sb_info* info = superblock->s_fs_info;
+    if (!bpf_core_field_exists(info->s_mount_opt)) return UNKNOWN;
+    return BPF_CORE_READ(info, s_mount_opt) & EXT4_MOUNT_GRPID ? DIRECTORY : TASK;
+}
+
+static __always_inline enum group_source group_source_of(const struct inode* dir) {
+    if (dir->i_mode & S_ISGID) return DIRECTORY;
+    switch (dir->i_sb->s_magic) {
+        case EXT4_MAGIC:
+            return ext4_group_source(dir->i_sb);
         case TMPFS_MAGIC:
         case RAMFS_MAGIC:
         case BTRFS_MAGIC:
@@ -84,9 +89,9 @@ static __always_inline bool takes_group_of_task(const struct super_block* superb
         case MQUEUE_MAGIC:
         case OVERLAYFS_MAGIC:
         case CGROUP2_MAGIC:
-            return true;
+            return TASK;
         default:
-            return false;
+            return UNKNOWN;
     }
 }
 
@@ -98,15 +103,13 @@ static __noinline int judge_task_ids(struct inode* dir, __u64 mapping) {
     return judge_inode(dir, uid, recorded_id(mapping, filesystem, cred->fsgid.val, GID));
 }
 
+/* Where nobody knows which group it will be, both have to be good. */
 static __noinline int judge_new_inode(struct inode* dir, __u64 mapping) {
     __u64 filesystem = number_of(dir->i_sb->s_user_ns);
     __u32 uid = recorded_id(mapping, filesystem, current_cred()->fsuid.val, UID);
-    __u32 dir_gid = dir->i_gid.val;
-    if (dir->i_mode & S_ISGID) return judge_inode(dir, uid, dir_gid);
-    if (has_final_ids(dir->i_sb)) return judge_inode(dir, uid, 0);
-    int verdict = judge_task_ids(dir, mapping);
-    if (verdict || takes_group_of_task(dir->i_sb)) return verdict;
-    return judge_inode(dir, uid, dir_gid);
+    enum group_source source = group_source_of(dir);
+    if (source != DIRECTORY && judge_task_ids(dir, mapping)) return -EPERM;
+    return source == TASK ? 0 : judge_inode(dir, uid, dir->i_gid.val);
 }
 
 /* A note is about the directory that it names only: mq_open(2) makes inodes without one. */
@@ -120,28 +123,23 @@ static __noinline int judge_noted_inode(struct inode* dir) {
 }
 
 SEC("fmod_ret/security_inode_create")
-int BPF_PROG(judge_create, struct inode* dir) { return judge_noted_inode(dir); }
+int BPF_PROG(judge_create, struct inode* dir) { return verdict(judge_noted_inode(dir)); }
 
 SEC("fmod_ret/security_inode_mkdir")
-int BPF_PROG(judge_mkdir, struct inode* dir) { return judge_noted_inode(dir); }
+int BPF_PROG(judge_mkdir, struct inode* dir) { return verdict(judge_noted_inode(dir)); }
 
 SEC("fmod_ret/security_inode_mknod")
-int BPF_PROG(judge_mknod, struct inode* dir) { return judge_noted_inode(dir); }
+int BPF_PROG(judge_mknod, struct inode* dir) { return verdict(judge_noted_inode(dir)); }
 
 SEC("fmod_ret/security_inode_symlink")
-int BPF_PROG(judge_symlink, struct inode* dir) { return judge_noted_inode(dir); }
+int BPF_PROG(judge_symlink, struct inode* dir) { return verdict(judge_noted_inode(dir)); }
 
-SEC("fmod_ret/security_inode_rename")
-int BPF_PROG(judge_whiteout, struct inode* old_dir, struct dentry* old_dentry, struct inode* new_dir,
+SEC("fmod_ret/security_path_rename")
+int BPF_PROG(judge_whiteout, const struct path* old_dir, struct dentry* old_dentry, const struct path* new_dir,
              struct dentry* new_dentry, unsigned int flags) {
-    return flags & RENAME_WHITEOUT ? judge_noted_inode(old_dir) : 0;
-}
-
-/* Mounted with grpid, it gives a new inode the group of its directory; nobody else knows the option. */
-SEC("fmod_ret/security_inode_init_security")
-int BPF_PROG(judge_final_ids, struct inode* inode) {
-    if (!is_in_user_namespace(current_cred()) || !has_final_ids(inode->i_sb)) return 0;
-    return judge_inode(inode, inode->i_uid.val, inode->i_gid.val);
+    if (!(flags & RENAME_WHITEOUT) || !is_in_user_namespace(current_cred())) return 0;
+    struct inode* dir = old_dir->dentry->d_inode;
+    return verdict(dir && judge_new_inode(dir, mapping_of(old_dir->mnt)));
 }
 
 /* The inode of O_TMPFILE exists by then, with the ids that it was given. It is refused here, not when it is linked:
@@ -150,7 +148,7 @@ SEC("fmod_ret/security_file_open")
 int BPF_PROG(judge_tmpfile, struct file* file) {
     if (!(file->f_flags & __O_TMPFILE) || !is_in_user_namespace(current_cred())) return 0;
     struct inode* inode = file->f_inode;
-    return judge_inode(inode, inode->i_uid.val, inode->i_gid.val);
+    return verdict(inode && judge_inode(inode, inode->i_uid.val, inode->i_gid.val));
 }
 
 /* Subvolumes and snapshots of btrfs, which makes their root directories without any other hook: BTRFS_IOC_SNAP_CREATE,
@@ -161,18 +159,27 @@ static __always_inline bool makes_subvolume(unsigned int command) {
     return (command >> 8 & 0xff) == BTRFS_IOCTL_TYPE && (number == 1 || number == 14 || number == 23 || number == 24);
 }
 
+/* FS_IOC_ADD_ENCRYPTION_KEY (fscrypt): the file system keeps the id of whoever added a key, and takes the next one who
+ * has it for the same user. */
+static __always_inline bool adds_encryption_key(unsigned int command) {
+    return (command >> 8 & 0xff) == 'f' && (command & 0xff) == 23;
+}
+
 /* Their group is the task's also in a set-group-ID directory. What a snapshot has in it was there before, and is not
  * looked at: the kernel asks nobody about it. */
 static __always_inline int judge_ioctl(struct file* file, unsigned int command) {
-    if (!makes_subvolume(command) || !is_in_user_namespace(current_cred())) return 0;
-    struct inode* dir = file->f_inode;
-    if (!dir || dir->i_sb->s_magic != BTRFS_MAGIC) return 0;
+    bool adds_key = adds_encryption_key(command);
+    if ((!adds_key && !makes_subvolume(command)) || !is_in_user_namespace(current_cred())) return 0;
+    struct inode* inode = file->f_inode;
+    if (!inode || (!adds_key && inode->i_sb->s_magic != BTRFS_MAGIC)) return 0;
     struct path* path = __builtin_preserve_access_index(&file->f_path);
-    return judge_task_ids(dir, mapping_of(BPF_CORE_READ(path, mnt)));
+    return judge_task_ids(inode, adds_key ? 0 : mapping_of(BPF_CORE_READ(path, mnt)));
 }
 
 SEC("fmod_ret/security_file_ioctl")
-int BPF_PROG(judge_subvolume, struct file* file, unsigned int command) { return judge_ioctl(file, command); }
+int BPF_PROG(judge_subvolume, struct file* file, unsigned int command) { return verdict(judge_ioctl(file, command)); }
 
 SEC("fmod_ret/security_file_ioctl_compat")
-int BPF_PROG(judge_subvolume_compat, struct file* file, unsigned int command) { return judge_ioctl(file, command); }
+int BPF_PROG(judge_subvolume_compat, struct file* file, unsigned int command) {
+    return verdict(judge_ioctl(file, command));
+}

@@ -18,6 +18,6 @@ SEC("fmod_ret/security_sb_kern_mount")
 int BPF_PROG(judge_overlay, struct super_block* superblock) {
     if (superblock->s_magic != OVERLAYFS_MAGIC || !is_in_user_namespace(current_cred())) return 0;
     struct notes* notes = own_notes();
-    if (!notes) return nearest_registered(number_of(current_cred()->user_ns)) ? -EPERM : 0;
-    return notes->refused ? -EPERM : 0;
+    if (!notes) return verdict(nearest_registered(number_of(current_cred()->user_ns)));
+    return verdict(notes->refused);
 }
