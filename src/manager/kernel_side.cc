@@ -52,8 +52,8 @@ KernelSide KernelSide::set_up(const Options& options) {
         if (!policy) log::debug("The kernel sends no word of dead namespaces: {}", policy.error().what());
         if (policy) side.policy_ = std::move(*policy);
     }
-    log_choice(side.choice_);
     if (side.choice_.level == Level::kEnforce) side.find_missed_calls();
+    log_choice(side.choice_);
     for (const auto& program : side.missing()) {
         if (program.leaves_open.empty()) continue;
         log::warning("Not enforced on this kernel, which has no {}: {}", program.target, program.leaves_open);
@@ -66,9 +66,10 @@ void KernelSide::find_missed_calls() {
     if (!missed_calls)
         return log::error("Cannot tell which calls the kernel policy may miss: {}", missed_calls.error().what());
     missed_calls_ = *std::move(missed_calls);
-    if (!missed_calls_.are_possible()) return;
-    log::info(
-        "With bpf among the kernel's lsm= the policy would be attached in a way that misses nothing under preemption");
+    if (policy_->form() == policy::Form::kFunction)
+        choice_.reason +=
+            "; under preemption it may be left out of a call, and keeps the ranges of that time back: "
+            "bpf among lsm= would mend that";
 }
 
 // What other programs have missed is not what these count.
