@@ -5,16 +5,18 @@
 
 namespace nsr::manager {
 
-void PolicyRecovery::enter(const registry::Registration& registration) {
-    if (!context_.entries.exist()) return;
+namespaces::Life PolicyRecovery::enter(const registry::Registration& registration) {
     auto mark = context_.entries.mark(registration.userns);
-    if (mark && *mark != policy::Entries::Mark::kAbsent) return;
+    bool is_known = mark && *mark != policy::Entries::Mark::kAbsent;
+    if (!context_.entries.exist() || is_known) return service::life_of(context_, registration.userns);
     Status entered = service::enter_policy(context_, registration);
     for (CgroupId cgroup : registration.cgroups)
         if (entered) entered = context_.entries.add_cgroup(cgroup, registration.userns.inode);
     if (!entered) entered_ = std::move(entered);
     // Another namespace, below or above this one, may be the innermost.
     for (Uid start : registration.starts()) unknown_.push_back(start);
+    // The new entry says nothing of a death before it.
+    return context_.prober.probe(registration.userns);
 }
 
 void PolicyRecovery::keep(const registry::Registration& registration) {

@@ -15,9 +15,9 @@ class PolicyRecovery {
 public:
     explicit PolicyRecovery(service::Context& context) : context_(context) {}
 
-    /// A registration that nothing is known of counts from here on; whether its namespace lives is to be looked at
-    /// after this, or a death in between would never be heard of.
-    void enter(const registry::Registration& registration);
+    /// A registration that nothing is known of counts from here on. Gives whether its namespace lives, looked at after
+    /// that, or a death in between would never be heard of.
+    namespaces::Life enter(const registry::Registration& registration);
     /// It lives.
     void keep(const registry::Registration& registration);
     /// First ids of ranges that nothing was known of: files of the time before may carry their ids.

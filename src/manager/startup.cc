@@ -88,8 +88,7 @@ Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelS
     std::vector<NsIdentity> living;
     std::vector<Uid> in_use, unwatched;
     auto judge = [&](const registry::Registration& registration) {
-        policy.enter(registration);
-        if (service::life_of(context, registration.userns) == namespaces::Life::kDead) {
+        if (policy.enter(registration) == namespaces::Life::kDead) {
             if (service::watch_over(context, registration.userns) == service::Watch::kGaps)
                 std::ranges::copy(registration.starts(), std::back_inserter(unwatched));
             return registry::Verdict::kRemove;
