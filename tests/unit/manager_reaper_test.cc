@@ -59,8 +59,27 @@ TEST_F(ReaperTest, WhatCouldNotBeReleasedIsTriedAgainLater) {
     EXPECT_EQ(reaper.size(), 1U);
     reaper.hear({NsInode(1)});  // not at once
     EXPECT_EQ(released_.size(), 1U);
+}
+
+TEST_F(ReaperTest, WhatWasReleasedIsForgotten) {
+    Reaper reaper = make(Reaper::Word::kOfEachDeath);
+    dead_.insert(NsInode(1));
+    reaper.watch(identity(1));
     reaper.done({identity(1)}, {});
     EXPECT_EQ(reaper.size(), 0U);
+}
+
+// A worker released the first and registered the second before the end of the release was heard of here.
+TEST_F(ReaperTest, TheNextOneWithItsInodeNumberIsNot) {
+    Reaper reaper = make(Reaper::Word::kOfEachDeath);
+    dead_.insert(NsInode(1));
+    reaper.watch(identity(1));
+    dead_.clear();
+    reaper.watch(identity(1));
+    reaper.done({identity(1)}, {});
+    dead_.insert(NsInode(1));
+    reaper.hear({NsInode(1)});
+    EXPECT_EQ(released_.size(), 2U);
 }
 
 }  // namespace
