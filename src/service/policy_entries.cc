@@ -35,18 +35,24 @@ namespaces::Life life_of(const Context& context, const NsIdentity& identity) {
 Status enter_policy(Context& context, const Registration& registration) {
     Status added = add(context, registration);
     if (added) return {};
-    if (auto left = leave_policy(context, registration); !left) log::warning("{}", left.error().what());
+    Status left = withdraw_claims(context, registration);
+    if (left) left = leave_policy(context, registration);
+    if (!left) log::warning("{}", left.error().what());
     return added;
 }
 
 // Owners first: without one, an id counts as the nearest namespace's of whoever uses it.
-Status leave_policy(Context& context, const Registration& registration) {
+Status withdraw_claims(Context& context, const Registration& registration) {
     NsInode inode = registration.userns.inode;
     for (Uid start : registration.starts()) {
         auto owner = TRY(context.entries.owner(start));
         if (owner == inode) TRY(context.entries.clear_owner(start));
     }
     for (CgroupId cgroup : registration.cgroups) TRY(context.entries.remove_cgroup(cgroup, inode));
+    return {};
+}
+
+Status leave_policy(Context& context, const Registration& registration) {
     return context.entries.remove(registration.userns);
 }
 

@@ -11,7 +11,9 @@ namespaces::Life life_of(const Context& context, const NsIdentity& identity);
 
 /// A recorded registration comes into force. Nothing remains of a failed call. ENOSPC: the policy has no more room.
 Status enter_policy(Context& context, const registry::Registration& registration);
-/// The namespace is dead, or never got its maps. Before the record is removed.
+/// The namespace is dead, or never got its maps: before the record is removed.
+Status withdraw_claims(Context& context, const registry::Registration& registration);
+/// And after: until then the entry is what tells that it is dead.
 Status leave_policy(Context& context, const registry::Registration& registration);
 /// After the record was removed, with the lock still held: ranges that were delegated to it are their holder's again.
 Status settle_owners(Context& context, const registry::Registration& registration);

@@ -31,14 +31,15 @@ Result<Mapped> is_mapped(const Context& context, const Registration& registratio
 
 Status remove(Context& context, const Registration& registration) {
     auto lock = TRY(context.store.lock());
-    TRY(leave_policy(context, registration));
+    TRY(withdraw_claims(context, registration));
     TRY(context.store.remove(lock, registration));
+    TRY(leave_policy(context, registration));
     note_removed(context, registration);
     return settle_owners(context, registration);
 }
 
-// Without a word of its death it may be alive, or about to be released by another worker, which takes the kernel
-// policy's mark away first: only with the lock is that certain.
+// Without a word of its death it may be alive, or another worker may just have released it: only with the lock is that
+// certain.
 Result<Holder> release_if_dead(Context& context, const Registration& registration) {
     if (life_of(context, registration.userns) == namespaces::Life::kAlive) return Holder::kAlive;
     auto releasing = TRY(context.store.lock_releases());

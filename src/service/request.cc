@@ -45,7 +45,7 @@ enum class Match { kNone, kSame, kOther };
 OrFault<Match> match(Context& context, const registry::Registration& found, const NsIdentity& identity) {
     if (found.userns.id.value != 0 && identity.id.value != 0)
         return found.userns.id == identity.id ? Match::kSame : Match::kOther;
-    // A release takes the policy's mark away, and then the record.
+    // The record and the policy's mark go together.
     auto lock = TRY_SYSTEM(context.store.lock());
     auto current = TRY_SYSTEM(context.store.find_by_inode(identity.inode));
     if (!current) return Match::kNone;
