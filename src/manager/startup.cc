@@ -88,7 +88,10 @@ Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelS
     std::vector<NsIdentity> living;
     std::vector<Uid> in_use, unwatched;
     auto judge = [&](const registry::Registration& registration) {
-        if (policy.enter(registration) == namespaces::Life::kDead) {
+        bool is_dead = policy.enter(registration) == namespaces::Life::kDead;
+        // What was added to it goes first: the reaper sees to that.
+        bool has_resources = !registration.cgroups.empty() || !registration.network_interfaces.empty();
+        if (is_dead && !has_resources) {
             if (service::watch_over(context, registration.userns) == service::Watch::kGaps)
                 std::ranges::copy(registration.starts(), std::back_inserter(unwatched));
             return registry::Verdict::kRemove;
