@@ -86,7 +86,8 @@ class Map:
         return value.raw
 
     def set(self, key, value):
-        wanted, new = ctypes.create_string_buffer(key, self.key_size), ctypes.create_string_buffer(value, self.value_size)
+        wanted = ctypes.create_string_buffer(key, self.key_size)
+        new = ctypes.create_string_buffer(value, self.value_size)
         bpf(MAP_UPDATE, 'IIQQQ', self.fd, 0, place_of(wanted), place_of(new), 0)
 
     def delete(self, key):
@@ -108,7 +109,8 @@ class Map:
 
     def many(self, command, keys, values=b''):
         all_keys, all_values = ctypes.create_string_buffer(b''.join(keys)), ctypes.create_string_buffer(values)
-        bpf(command, 'QQQQIIQQ', 0, 0, place_of(all_keys), place_of(all_values) if values else 0, len(keys), self.fd, 0, 0)
+        place = place_of(all_values) if values else 0
+        bpf(command, 'QQQQIIQQ', 0, 0, place_of(all_keys), place, len(keys), self.fd, 0, 0)
 
     def set_all(self, keys, value):
         self.many(MAP_UPDATE_BATCH, keys, value * len(keys))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Namespaces that die by the thousand, with the word of it lost: in the end every range is back, the registry empty, and
-so are the maps of the kernel policy."""
+"""Namespaces that die by the thousand, with the word of it lost: in the end every range is back, and registry and
+policy maps are empty."""
 import os, signal, struct
 
 import harness

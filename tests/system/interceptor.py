@@ -25,14 +25,16 @@ def install(commands):
     code += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, ASK)]
     text = ctypes.create_string_buffer(b''.join(struct.pack('=HBBI', *one) for one in code))
     program = ctypes.create_string_buffer(struct.pack('@HP', len(code), ctypes.addressof(text)))
-    listener = libc.syscall(ctypes.c_long(SYS_SECCOMP), ctypes.c_long(SET_MODE_FILTER), ctypes.c_long(NEW_LISTENER), program)
+    words = [ctypes.c_long(word) for word in (SYS_SECCOMP, SET_MODE_FILTER, NEW_LISTENER)]
+    listener = libc.syscall(*words, program)
     if listener < 0:
         raise OSError(ctypes.get_errno(), 'seccomp')
     return listener
 
 
 class Interceptor:
-    """`decide(command, attributes, process id)` gives None to let a call pass, 0 to say that it is done, or an errno."""
+    """`decide(command, attributes, process id)` gives None to let a call pass, 0 to say that it is done, or an errno
+    value."""
 
     def __init__(self, commands, decide):
         def body(control):

@@ -5,8 +5,8 @@ import contextlib, os, signal, struct
 
 import harness
 from harness import alloc, wait_until
-from nslib import (CLONE_NEWNS, Conn, Inside, K64, MS_REC, MS_SLAVE, REGISTER, UFD, allocate, attempt, make_userns, maps,
-                   mount, run_in, try_allocate, unshare)
+from nslib import (CFD, CGROUP, CLONE_NEWNS, Cgroup, Conn, Inside, K64, MS_REC, MS_SLAVE, REGISTER, UFD, allocate,
+                   attempt, make_userns, maps, mount, run_in, try_allocate, unshare)
 from pins import EMPTY
 from policy_case import PolicyTest
 
@@ -38,6 +38,20 @@ class Restarts(PolicyTest):
             self.wait_gone(service, two)
         self.assertEqual([name for name in service.files() if name.startswith('i')], ['i%d.userns' % one.inode])
         self.assertEqual(len(service.pins.content()['namespaces']), 1)
+
+    def test_resources_of_one_that_dies_meanwhile(self):
+        """They go with the record."""
+        service = self.enforcing()
+        one, group = alloc(), Cgroup()
+        self.addCleanup(group.remove)
+        with Conn() as connection:
+            connection.ok(CGROUP, {UFD: 0, CFD: 1}, [one.fd, group.fd])
+        service.kill()
+        one.close()
+        wait_until(lambda: service.pins.is_dead(one.inode), 'mark')
+        service.start()
+        service.wait_empty()
+        self.assertFalse(os.path.exists(group.path))
 
     def test_without_namespaces(self):
         service = self.enforcing()

@@ -2,8 +2,8 @@
 """Processes, as /proc shows them, and one's own children."""
 import contextlib, fcntl, os, resource, time
 
-# A loaded machine, or a build with sanitizers, must not make a test fail.
-PATIENCE = 30
+# A loaded machine, a build with sanitizers, or an emulator must not make a test fail.
+PATIENCE = float(os.environ.get('NSR_TEST_PATIENCE', 30))
 
 
 def wait_until(condition, what, timeout=PATIENCE):

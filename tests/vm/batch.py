@@ -49,6 +49,7 @@ def run(name, command):
 
 def main():
     binaries, level = os.path.abspath(sys.argv[1]), sys.argv[2]
+    os.environ['NSR_TEST_PATIENCE'] = '90'
     outcomes = []
     for name, command in programs(binaries, level).items():
         begun = time.monotonic()
