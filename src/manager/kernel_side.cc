@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "policy/proof.h"
+#include "registry/file_name.h"
 #include "service/policy_entries.h"
 
 namespace nsr::manager {
@@ -19,7 +20,12 @@ using policy::Scope;
 
 Status prove(KernelPolicy& policy, const std::string& runtime_dir) {
     auto entries = TRY(policy.entries());
-    return policy::prove_enforcement(entries, runtime_dir + "/nsresource");
+    std::string own = runtime_dir + "/nsresource";
+    // By the registry, too: the entries may have got lost.
+    auto is_free = [&](Uid id) {
+        return access(fmt::format("{}/registry/{}", own, registry::start_file(id)).c_str(), F_OK) < 0;
+    };
+    return policy::prove_enforcement(entries, own, is_free);
 }
 
 Status to_status(const Result<KernelPolicy>& policy) {
@@ -36,6 +42,7 @@ void log_choice(const policy::Choice& choice) {
 
 KernelSide KernelSide::set_up(const Options& options) {
     KernelSide side;
+    policy::remove_old_trials(options.runtime_dir + "/nsresource");
     bool is_wanted = !options.enforcement || *options.enforcement == Level::kEnforce;
     Status enforceable = fail(ECANCELED, "it is not asked for");
     if (is_wanted) {

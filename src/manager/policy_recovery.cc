@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "manager/policy_recovery.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "service/policy_entries.h"
 
 namespace nsr::manager {
@@ -8,15 +11,26 @@ namespace nsr::manager {
 namespaces::Life PolicyRecovery::enter(const registry::Registration& registration) {
     auto mark = context_.entries.mark(registration.userns);
     bool is_known = mark && *mark != policy::Entries::Mark::kAbsent;
-    if (!context_.entries.exist() || is_known) return service::life_of(context_, registration.userns);
+    if (!context_.entries.exist() || is_known) {
+        complete_claims(registration);
+        return service::life_of(context_, registration.userns);
+    }
     Status entered = service::enter_policy(context_, registration);
-    for (CgroupId cgroup : registration.cgroups)
-        if (entered) entered = context_.entries.add_cgroup(cgroup, registration.userns.inode);
     if (!entered) entered_ = std::move(entered);
     // Another namespace, below or above this one, may be the innermost.
     for (Uid start : registration.starts()) unknown_.push_back(start);
     // The new entry says nothing of a death before it.
-    return context_.prober.probe(registration.userns);
+    auto life = context_.prober.probe(registration.userns);
+    if (life == namespaces::Life::kDead) static_cast<void>(context_.entries.mark_dead(registration.userns.inode));
+    return life;
+}
+
+// Whoever entered it may have been killed before the end.
+void PolicyRecovery::complete_claims(const registry::Registration& registration) {
+    for (Uid start : registration.starts()) {
+        auto owner = context_.entries.owner(start);
+        if (owner && !*owner) unsettled_.push_back(start);
+    }
 }
 
 void PolicyRecovery::keep(const registry::Registration& registration) {
@@ -24,12 +38,17 @@ void PolicyRecovery::keep(const registry::Registration& registration) {
     NsInode inode = registration.userns.inode;
     namespaces_.insert(inode);
     for (Uid start : registration.starts()) starts_.insert(start);
-    for (CgroupId cgroup : registration.cgroups) cgroups_.emplace(cgroup, inode);
+    for (CgroupId cgroup : registration.cgroups) {
+        cgroups_.emplace(cgroup, inode);
+        Status added = context_.entries.add_cgroup(cgroup, inode);
+        if (!added) entered_ = std::move(added);
+    }
 }
 
 Status PolicyRecovery::complete() {
     TRY(std::move(entered_));
-    for (Uid start : unknown_) {
+    std::ranges::copy(unknown_, std::back_inserter(unsettled_));
+    for (Uid start : unsettled_) {
         auto holder = TRY(service::innermost_holder(context_, start));
         if (holder) TRY(context_.entries.set_owner(start, *holder));
     }

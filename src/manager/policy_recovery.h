@@ -26,12 +26,14 @@ public:
     Status complete();
 
 private:
+    void complete_claims(const registry::Registration& registration);
+
     service::Context& context_;
     Status entered_;
     std::set<NsInode> namespaces_;
     std::set<Uid> starts_;
     std::set<std::pair<CgroupId, NsInode>> cgroups_;
-    std::vector<Uid> unknown_;
+    std::vector<Uid> unknown_, unsettled_;
 };
 
 }  // namespace nsr::manager

@@ -2,6 +2,7 @@
 #include "policy/child.h"
 
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <charconv>
@@ -14,7 +15,10 @@ namespace nsr::policy {
 namespace {
 
 constexpr uint64_t kTimeoutUsec = 60'000'000;
+/// For one that was killed: it may hang in the kernel, and is left there.
+constexpr uint64_t kReapUsec = 5'000'000;
 constexpr size_t kMaxAnswer = 4096;
+constexpr int kAnswerFd = 3;
 
 // The answer is the error's number, 0 for none, and then its text or the lines.
 std::string to_text(const Result<std::vector<std::string>>& outcome) {
@@ -60,6 +64,13 @@ Result<std::string> read_until_closed(BorrowedFd pipe) {
     }
 }
 
+void reap(pid_t pid) {
+    UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    struct pollfd poll{pidfd.get(), POLLIN, 0};
+    if (pidfd) static_cast<void>(sys::poll({&poll, 1}, kReapUsec));
+    waitpid(pid, nullptr, WNOHANG);
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> in_child(const std::function<Result<std::vector<std::string>>()>& task) {
@@ -71,14 +82,15 @@ Result<std::vector<std::string>> in_child(const std::function<Result<std::vector
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) _exit(EXIT_FAILURE);
-        pipe.first.reset();
-        Status written = sys::write_all(pipe.second.borrow(), to_text(task()));
+        // Nothing of the parent's is kept: locks least of all, should this process hang.
+        if (dup2(pipe.second.get(), kAnswerFd) < 0 || close_range(kAnswerFd + 1, ~0U, 0) < 0) _exit(EXIT_FAILURE);
+        Status written = sys::write_all(BorrowedFd(kAnswerFd), to_text(task()));
         _exit(written ? EXIT_SUCCESS : EXIT_FAILURE);
     }
     pipe.second.reset();
     auto text = read_until_closed(pipe.first.borrow());
     if (!text) kill(pid, SIGKILL);
-    waitpid(pid, nullptr, 0);
+    reap(pid);
     return from_text(TRY(std::move(text)));
 }
 

@@ -9,6 +9,7 @@ namespace nsr::policy {
 Result<KernelPolicy> KernelPolicy::load(const std::string& runtime_dir, Scope scope) {
     PinDirectory::remove_abandoned();
     KernelPolicy policy(PinDirectory(runtime_dir), TRY(load_programs(runtime_dir, scope)));
+    policy.lock_ = TRY(policy.pins_.lock());
     policy.deaths_ = TRY(policy.open_map("deaths"));
     policy.lost_ = TRY(policy.open_map("lost"));
     return policy;

@@ -49,7 +49,7 @@ private:
 
     PinDirectory pins_;
     Loaded loaded_;
-    UniqueFd deaths_, lost_;
+    UniqueFd deaths_, lost_, lock_;
 };
 
 }  // namespace nsr::policy

@@ -78,6 +78,16 @@ Status remove_tree(const std::string& path) {
 
 }  // namespace
 
+namespace {
+
+Result<UniqueFd> lock_directory(const std::string& path) {
+    UniqueFd fd = TRY(sys::open_at(sys::kCwd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    TRY(sys::lock_exclusively(fd.borrow(), 0));
+    return fd;
+}
+
+}  // namespace
+
 PinDirectory::PinDirectory(const std::string& runtime_dir) : runtime_dir_(canonical(runtime_dir)) {
     path_ = fmt::format("{}/{}", kFilesystem, kName);
     if (runtime_dir_ != kDefaultRuntimeDir)
@@ -136,6 +146,8 @@ Status PinDirectory::remove_all() const {
     return {};
 }
 
+Result<UniqueFd> PinDirectory::lock() const { return lock_directory(path_); }
+
 void PinDirectory::remove_abandoned() {
     if (!is_bpf_filesystem(kFilesystem)) return;
     auto names = sys::list_directory(sys::kCwd, kFilesystem);
@@ -148,6 +160,8 @@ void PinDirectory::remove_abandoned() {
         if (length <= 0) continue;
         target[length] = '\0';
         if (access(target, F_OK) == 0 || errno != ENOENT || !is_done(path)) continue;
+        // The runtime directory of one that runs may be in another mount namespace.
+        if (!lock_directory(path)) continue;
         if (auto removed = remove_tree(path); !removed) log::debug("{}", removed.error().what());
     }
 }

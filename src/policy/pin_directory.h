@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
 
 namespace nsr::policy {
@@ -30,7 +31,10 @@ public:
     Status remove_others(const std::vector<std::string>& names) const;
     /// Removes everything, the directory included.
     Status remove_all() const;
-    /// Removes those of instances whose runtime directory is gone, and which are done with all their namespaces.
+    /// Says that the instance runs, for as long as the descriptor is open.
+    Result<UniqueFd> lock() const;
+    /// Removes those of instances that do not run, whose runtime directory is gone, and which are done with all their
+    /// namespaces.
     static void remove_abandoned();
 
 private:

@@ -26,6 +26,7 @@ namespace {
 /// Single ids that the trial may have; an unused one is looked for from the end, where few names lead.
 constexpr uint32_t kFirstId = 61184, kLastId = 65519;
 constexpr uint64_t kTimeoutUsec = 20'000'000;
+constexpr char kTrialPrefix[] = "trial.";
 
 // What is tried inside; each gives 0 or an errno value.
 
@@ -137,9 +138,8 @@ Status judge(const Finding& finding) {
 class Arena {
 public:
     static Result<Arena> create(const std::string& host_dir) {
-        std::string path = fmt::format("{}/trial.{}", host_dir, getpid());
-        std::error_code ignored;
-        std::filesystem::remove_all(path, ignored);
+        remove_old_trials(host_dir);
+        std::string path = fmt::format("{}/{}{}", host_dir, kTrialPrefix, getpid());
         TRY(sys::mkdir_at(sys::kCwd, path, 0700));
         Arena arena(path);
         arena.fd_ = TRY(sys::open_at(sys::kCwd, path, O_RDONLY | O_DIRECTORY));
@@ -170,9 +170,11 @@ private:
     UniqueFd fd_;
 };
 
-Result<uint32_t> unused_id(const Entries& entries) {
-    for (uint32_t id = kLastId; id >= kFirstId; --id)
-        if (!TRY(entries.owner(Uid(id)))) return id;
+Result<uint32_t> unused_id(const Entries& entries, const std::function<bool(Uid)>& is_free) {
+    for (uint32_t id = kLastId; id >= kFirstId; --id) {
+        auto owner = TRY(entries.owner(Uid(id)));
+        if (!owner && is_free(Uid(id))) return id;
+    }
     return fail(EBUSY, "all single ids are in use");
 }
 
@@ -230,8 +232,17 @@ Status withdraw(Entries& entries, const Subject& subject) {
 
 }  // namespace
 
-Status prove_enforcement(Entries& entries, const std::string& host_dir) {
-    uint32_t id = TRY(unused_id(entries));
+void remove_old_trials(const std::string& host_dir) {
+    auto names = sys::list_directory(sys::kCwd, host_dir);
+    if (!names) return;
+    for (const auto& name : *names) {
+        std::error_code ignored;
+        if (name.starts_with(kTrialPrefix)) std::filesystem::remove_all(host_dir + "/" + name, ignored);
+    }
+}
+
+Status prove_enforcement(Entries& entries, const std::string& host_dir, const std::function<bool(Uid)>& is_free) {
+    uint32_t id = TRY(unused_id(entries, is_free));
     Arena arena = TRY(Arena::create(host_dir));
     TRY(arena.give(id));
     auto pair = TRY(sys::socket_pair(SOCK_STREAM));

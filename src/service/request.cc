@@ -43,8 +43,12 @@ enum class Match { kNone, kSame, kOther };
 // An inode number is used again after its namespace is dead; the 64-bit id is not. Where there are no ids, the kernel
 // policy may know that the recorded one is dead, while the caller's is not.
 OrFault<Match> match(Context& context, const registry::Registration& found, const NsIdentity& identity) {
-    if (found.userns.id.value != 0 && identity.id.value != 0)
-        return found.userns.id == identity.id ? Match::kSame : Match::kOther;
+    if (found.userns.id.value != 0 && identity.id.value != 0) {
+        if (found.userns.id == identity.id) return Match::kSame;
+        // That its number is another's by now is as good as any word of its death.
+        TRY_SYSTEM(context.entries.mark_dead(identity.inode));
+        return Match::kOther;
+    }
     // The record and the policy's mark go together.
     auto lock = TRY_SYSTEM(context.store.lock());
     auto current = TRY_SYSTEM(context.store.find_by_inode(identity.inode));

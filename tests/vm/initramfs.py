@@ -61,8 +61,9 @@ def build_init(directory):
     """Compiles init.c, and gives the program's path."""
     program, source = os.path.join(directory, 'init'), os.path.join(HERE, 'init.c')
     if not os.path.exists(program) or os.stat(program).st_mtime < os.stat(source).st_mtime:
-        kernels.run('cc', '-static', '-O2', '-Wall', '-Wextra', '-Werror', '-o', program + '.new', source)
-        os.rename(program + '.new', program)
+        new = '%s.%d' % (program, os.getpid())
+        kernels.run('cc', '-static', '-O2', '-Wall', '-Wextra', '-Werror', '-o', new, source)
+        os.rename(new, program)
     return program
 
 
