@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "resources/cgroup_tree.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 #include <climits>
-#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
-#include "base/log.h"
 #include "base/sys.h"
 #include "resources/cgroup_file.h"
 #include "resources/cgroup_handle.h"
+#include "resources/cgroup_listing.h"
 #include "resources/cgroup_mount.h"
+#include "resources/cgroup_ownership.h"
 
 namespace nsr::resources {
 
@@ -25,32 +24,16 @@ constexpr int kRounds = 3;
 
 using Ids = std::unordered_set<CgroupId>;
 
-struct CloseDirectory {
-    void operator()(DIR* directory) const { closedir(directory); }
-};
+using Entry = CgroupListing::Entry;
 
-struct Entry {
-    CgroupId id;
-    std::string name;
-};
-
-// The first cgroup directly below `dir` that `wanted` accepts.
+// The first cgroup directly below that `wanted` accepts.
 template <class Wanted>
-Result<std::optional<Entry>> find_child(UniqueFd dir, Wanted wanted) {
-    std::unique_ptr<DIR, CloseDirectory> directory(fdopendir(dir.get()));
-    int code = errno;
-    if (!directory) return fail_errno(code, "read cgroup");
-    (void)dir.release();
+Result<std::optional<Entry>> find_child(BorrowedFd cgroup, Wanted wanted) {
+    auto listing = TRY(CgroupListing::open(cgroup));
     for (;;) {
-        errno = 0;
-        const struct dirent* entry = readdir(directory.get());
-        code = errno;
-        if (!entry && code != 0 && code != ENOENT) return fail_errno(code, "read cgroup");
-        if (!entry) return std::optional<Entry>();
-        std::string_view name = entry->d_name;
-        if (entry->d_type != DT_DIR || name == "." || name == "..") continue;
-        CgroupId id(entry->d_ino);
-        if (wanted(id)) return std::optional(Entry{id, std::string(name)});
+        auto entry = TRY(listing.next());
+        if (entry.kind == Entry::Kind::kNone) return std::optional<Entry>();
+        if (entry.kind == Entry::Kind::kCgroup && wanted(entry.id)) return std::optional(std::move(entry));
     }
 }
 
@@ -78,8 +61,7 @@ Result<std::optional<std::string>> name_in(BorrowedFd parent, BorrowedFd cgroup,
     std::string guess = likely_name(cgroup);
     auto found = sys::stat_at(parent, guess);
     if (found && found->st_ino == id.value) return std::optional(std::move(guess));
-    UniqueFd directory = TRY(open_within_mount(parent, ".", O_RDONLY | O_DIRECTORY));
-    auto entry = TRY(find_child(std::move(directory), [&](CgroupId child) { return child == id; }));
+    auto entry = TRY(find_child(parent, [&](CgroupId child) { return child == id; }));
     if (!entry) return std::optional<std::string>();
     return std::optional(std::move(entry->name));
 }
@@ -96,16 +78,9 @@ Result<CgroupRemoval> remove_empty(BorrowedFd cgroup, CgroupId id) {
     return Failure(std::move(removed).error());
 }
 
-void take_back(UniqueFd fd) {
-    auto cgroup = Cgroup::from_descriptor(std::move(fd));
-    Status taken = cgroup ? cgroup->delegate(Uid(0), Gid(0)) : Status(Failure(std::move(cgroup).error()));
-    if (!taken && taken.error().code() != ENODEV) log::warning("Cannot take a cgroup back: {}", taken.error().what());
-}
-
 // Goes down to a cgroup with none below it, removes that, goes back up. Each is opened anew by its id, so a tree of any
 // depth and shape, changed under our feet, costs one or two descriptors, and the way is never lost.
-Result<CgroupRemoval> sweep(BorrowedFd mount, CgroupId top, CgroupTree::Owner owner, size_t& visits,
-                            size_t max_visits) {
+Result<CgroupRemoval> sweep(BorrowedFd mount, CgroupId top, size_t& visits, size_t max_visits) {
     std::vector<CgroupId> way{top};
     Ids stuck;
     while (!way.empty()) {
@@ -117,16 +92,12 @@ Result<CgroupRemoval> sweep(BorrowedFd mount, CgroupId top, CgroupTree::Owner ow
             way.pop_back();
             continue;
         }
-        UniqueFd directory = TRY(open_within_mount(cgroup->borrow(), ".", O_RDONLY | O_DIRECTORY));
-        auto child = TRY(find_child(std::move(directory), [&](CgroupId below) { return !stuck.contains(below); }));
+        auto child = TRY(find_child(cgroup->borrow(), [&](CgroupId below) { return !stuck.contains(below); }));
         if (child) {
             way.push_back(child->id);
             continue;
         }
-        if (TRY(remove_empty(cgroup->borrow(), id)) == CgroupRemoval::kBusy) {
-            stuck.insert(id);
-            if (owner == CgroupTree::Owner::kTakeBack) take_back(std::move(*cgroup));
-        }
+        if (TRY(remove_empty(cgroup->borrow(), id)) == CgroupRemoval::kBusy) stuck.insert(id);
         way.pop_back();
     }
     return stuck.contains(top) ? CgroupRemoval::kBusy : CgroupRemoval::kGone;
@@ -149,16 +120,30 @@ Result<std::optional<Cgroup>> CgroupTree::find(CgroupId id) const {
     return std::optional(TRY(Cgroup::from_descriptor(std::move(*cgroup))));
 }
 
-Result<CgroupRemoval> CgroupTree::remove(CgroupId id, Owner owner, size_t max_visits) const {
+Result<CgroupRemoval> CgroupTree::remove(CgroupId id, size_t max_visits) const {
     // Whoever wrote this into a record: without the check all empty cgroups of the host would go.
     if (id == kTreeRoot || id == TRY(cgroup_id(mount_.borrow()))) return fail(EINVAL, "the root of the cgroup tree");
-    if (owner == Owner::kTakeBack)
-        if (auto cgroup = TRY(open_cgroup(mount_.borrow(), id))) take_back(std::move(*cgroup));
     size_t visits = 0;
     for (int round = 0; round < kRounds; ++round)
-        if (TRY(sweep(mount_.borrow(), id, owner, visits, max_visits)) == CgroupRemoval::kGone)
-            return CgroupRemoval::kGone;
+        if (TRY(sweep(mount_.borrow(), id, visits, max_visits)) == CgroupRemoval::kGone) return CgroupRemoval::kGone;
     return CgroupRemoval::kBusy;
+}
+
+// Each is opened by its id and looked at once, so a tree of any depth and shape costs two descriptors and eight bytes a
+// cgroup. What somebody else makes below one that was looked at already has none of these ids: they are dead.
+Result<CgroupsRetaken> CgroupTree::take_back(CgroupId id, const DeadIds& ids, Effort& effort) const {
+    std::vector<CgroupId> waiting{id};
+    while (!waiting.empty()) {
+        if (effort.visits == 0 || effort.changes == 0) return CgroupsRetaken::kInPart;
+        --effort.visits;
+        auto cgroup = TRY(open_cgroup(mount_.borrow(), waiting.back()));
+        waiting.pop_back();
+        if (!cgroup) continue;
+        auto retaken = TRY(retake(cgroup->borrow(), ids));
+        if (retaken.change == Retaken::Change::kSome) --effort.changes;
+        waiting.insert(waiting.end(), retaken.below.begin(), retaken.below.end());
+    }
+    return CgroupsRetaken::kAll;
 }
 
 }  // namespace nsr::resources

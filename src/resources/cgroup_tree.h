@@ -9,12 +9,15 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "resources/cgroup.h"
+#include "resources/dead_ids.h"
 
 namespace nsr::resources {
 
 /// kBusy: something is left, because it has processes (which live on), because somebody made new cgroups meanwhile, or
 /// because there is more than one call removes. To be tried again later.
 enum class CgroupRemoval { kGone, kBusy };
+/// kInPart: there is more than one call may do.
+enum class CgroupsRetaken { kAll, kInPart };
 
 /// The host's cgroup2 tree, in which cgroups are found by their ids alone. The kernel makes an id of a 32-bit number
 /// that it hands out in turn and of a generation that grows when the numbers start again (fs/kernfs/dir.c), so within
@@ -31,10 +34,16 @@ public:
     static constexpr size_t kMaxVisits = 16384;
     /// Removes the cgroup and all below it that have no processes, deepest first. A cgroup that is gone already is
     /// kGone. EINVAL for the root of the tree. At most `max_visits` cgroups are visited.
-    /// With kTakeBack what stays, for whatever reason, is given back to root: its owner's ids may be somebody else's
-    /// soon.
-    enum class Owner { kTakeBack, kLeave };
-    Result<CgroupRemoval> remove(CgroupId id, Owner owner = Owner::kLeave, size_t max_visits = kMaxVisits) const;
+    Result<CgroupRemoval> remove(CgroupId id, size_t max_visits = kMaxVisits) const;
+
+    /// How much more may be done: cgroups looked at, and cgroups changed, which takes longer.
+    struct Effort {
+        size_t visits;
+        size_t changes;
+    };
+    /// Gives to root whatever of the cgroup and of those below it has one of these ids, and nothing else. A cgroup that
+    /// is gone already is kAll. After an error or kInPart, what was given to root stays so.
+    Result<CgroupsRetaken> take_back(CgroupId id, const DeadIds& ids, Effort& effort) const;
 
 private:
     explicit CgroupTree(UniqueFd mount) : mount_(std::move(mount)) {}

@@ -50,12 +50,15 @@ Result<Holder> release_if_dead(Context& context, const Registration& registratio
     if (life_of(context, current->userns) != namespaces::Life::kDead)
         return current->name == registration.name ? Holder::kAlive : Holder::kGone;
     // Without the registry's own lock: this may take a while.
+    if (release_resources(context, *current) == Released::kInPart) {
+        log::info("The release of {} takes longer: not all of its cgroups are taken back yet", current->name);
+        return Holder::kAlive;
+    }
     if (watch_over(context, current->userns) == Watch::kGaps) {
         log::info("Ranges of {} are not used again before a reclaim: the kernel policy has missed calls",
                   current->name);
         TRY(context.used_set->mark_used(current->starts()));
     }
-    release_resources(context, *current);
     TRY(remove(context, *current));
     log::debug("Released {}, user namespace {}", registration.name, registration.userns.inode);
     return Holder::kGone;

@@ -8,7 +8,7 @@ namespace nsr::service {
 enum class Holder { kGone, kAlive };
 
 /// Takes back a registration if its namespace is certainly dead: all that was recorded for it, the record itself last.
-/// kAlive also where nobody can tell.
+/// kAlive also where nobody can tell, and where more is left than one call takes back: its ids are in use still.
 Result<Holder> release_if_dead(Context& context, const registry::Registration& registration);
 
 /// The same for the registration of a namespace, if there is one; another namespace with the same inode number is left

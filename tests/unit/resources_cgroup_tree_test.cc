@@ -94,12 +94,146 @@ TEST(CgroupTree, NeverTouchesTheRoot) {
     EXPECT_TRUE(scratch.has("")) << "it was empty, and is below the root";
 }
 
+constexpr uint32_t kDead = 0x12340000;
+constexpr uint32_t kOther = 0x23450000;
+constexpr CgroupTree::Effort kMuch{.visits = 100'000, .changes = 100'000};
+
+DeadIds dead() {
+    DeadIds ids;
+    ids.add(Uid(kDead), Gid(kDead), 65536);
+    return ids;
+}
+
+CgroupsRetaken take_back(CgroupId id, CgroupTree::Effort& effort) {
+    auto tree = CgroupTree::open();
+    EXPECT_TRUE(tree);
+    auto retaken = tree->take_back(id, dead(), effort);
+    EXPECT_TRUE(retaken) << retaken.error().what();
+    return *retaken;
+}
+
+void give(const std::string& path, uint32_t uid, uint32_t gid) {
+    EXPECT_EQ(chown(path.c_str(), uid, gid), 0) << path << ": " << strerror(errno);
+}
+
+std::string owners(const std::string& path) {
+    struct stat st{};
+    EXPECT_EQ(stat(path.c_str(), &st), 0) << path;
+    return fmt::format("{:x}:{:x} {:o}", st.st_uid, st.st_gid, st.st_mode & 07777);
+}
+
+TEST(CgroupTree, TakesBackWhatHasDeadIdsAndNothingElse) {
+    ScratchCgroup scratch;
+    NEEDS_CGROUP(scratch);
+    for (const char* below : {"/a", "/a/b", "/a/b/c", "/.hidden", "/..x", "/a/two words\xff\x01"}) scratch.make(below);
+    give(scratch.path, kOther, kOther);
+    give(scratch.path + "/a", kDead, kDead);
+    give(scratch.path + "/a/b", kOther, kDead + 65535);
+    give(scratch.path + "/a/b/c", kDead + 65536, kDead - 1);
+    for (const char* below : {"/.hidden", "/..x", "/a/two words\xff\x01"})
+        give(scratch.path + below, kDead + 7, kOther);
+    // Any file of a cgroup is its maker's, not only those that a delegation gives away.
+    give(scratch.path + "/a/b/cgroup.freeze", kDead + 1, kDead + 2);
+    give(scratch.path + "/a/b/cgroup.procs", kOther, 5);
+    EXPECT_EQ(chmod((scratch.path + "/a").c_str(), 07777), 0);
+    EXPECT_EQ(chmod((scratch.path + "/a/b/cgroup.freeze").c_str(), 0666), 0);
+    EXPECT_EQ(chmod((scratch.path + "/a/b/cgroup.procs").c_str(), 0666), 0);
+
+    auto effort = kMuch;
+    EXPECT_EQ(take_back(scratch.id(), effort), CgroupsRetaken::kAll);
+    EXPECT_EQ(kMuch.visits - effort.visits, 7u);
+    EXPECT_EQ(kMuch.changes - effort.changes, 5u);
+    EXPECT_EQ(owners(scratch.path), "23450000:23450000 755");
+    EXPECT_EQ(owners(scratch.path + "/a"), "0:0 755");
+    EXPECT_EQ(owners(scratch.path + "/a/b"), "23450000:0 755");
+    EXPECT_EQ(owners(scratch.path + "/a/b/c"), "12350000:1233ffff 755");
+    for (const char* below : {"/.hidden", "/..x", "/a/two words\xff\x01"})
+        EXPECT_EQ(owners(scratch.path + below), "0:23450000 755") << below;
+    EXPECT_EQ(owners(scratch.path + "/a/b/cgroup.freeze"), "0:0 644");
+    EXPECT_EQ(owners(scratch.path + "/a/b/cgroup.procs"), "23450000:5 666");
+}
+
+TEST(CgroupTree, TakesBackEveryFileThatInsideMade) {
+    ScratchCgroup scratch;
+    NEEDS_CGROUP(scratch);
+    give(scratch.path, kDead, kDead);
+    EXPECT_EQ(in_child([&] {
+                  if (setgid(kDead) < 0 || setuid(kDead) < 0) return 1;
+                  return mkdir((scratch.path + "/own").c_str(), 0755) < 0 ? 2 : 0;
+              }),
+              0);
+    auto names = sys::list_directory(sys::kCwd, scratch.path + "/own");
+    ASSERT_TRUE(names);
+    size_t own = 0;
+    for (const auto& name : *names) own += owners(scratch.path + "/own/" + name).starts_with("12340000:12340000");
+    EXPECT_GT(own, 5u);
+    auto effort = kMuch;
+    EXPECT_EQ(take_back(scratch.id(), effort), CgroupsRetaken::kAll);
+    for (const auto& name : *names) EXPECT_TRUE(owners(scratch.path + "/own/" + name).starts_with("0:0 ")) << name;
+    EXPECT_TRUE(owners(scratch.path + "/own").starts_with("0:0 "));
+}
+
+TEST(CgroupTree, TakesBackAVeryDeepOne) {
+    ScratchCgroup scratch;
+    NEEDS_CGROUP(scratch);
+    UniqueFd directory = scratch.open();
+    for (int level = 0; level < 600; ++level) {
+        ASSERT_TRUE(sys::mkdir_at(directory.borrow(), "d", 0755));
+        directory = std::move(*sys::open_at(directory.borrow(), "d", O_RDONLY | O_DIRECTORY));
+    }
+    EXPECT_EQ(fchown(directory.get(), kDead, kDead), 0);
+    auto effort = kMuch;
+    EXPECT_EQ(take_back(scratch.id(), effort), CgroupsRetaken::kAll);
+    EXPECT_EQ(sys::stat_fd(directory.borrow())->st_uid, 0u);
+    EXPECT_EQ(remove(scratch.id()), CgroupRemoval::kGone);
+}
+
+TEST(CgroupTree, TakesBackALargeOneInParts) {
+    ScratchCgroup scratch;
+    NEEDS_CGROUP(scratch);
+    for (int i = 0; i < 50; ++i) {
+        scratch.make(fmt::format("/{}", i));
+        give(fmt::format("{}/{}", scratch.path, i), kDead, kDead);
+    }
+    auto left = [&] {
+        int count = 0;
+        for (int i = 0; i < 50; ++i) count += !owners(fmt::format("{}/{}", scratch.path, i)).starts_with("0:0 ");
+        return count;
+    };
+    for (int expected : {30, 10}) {
+        CgroupTree::Effort effort{.visits = 1000, .changes = 20};
+        EXPECT_EQ(take_back(scratch.id(), effort), CgroupsRetaken::kInPart);
+        EXPECT_EQ(left(), expected) << "what was taken back is not done again";
+    }
+    CgroupTree::Effort effort{.visits = 1000, .changes = 20};
+    EXPECT_EQ(take_back(scratch.id(), effort), CgroupsRetaken::kAll);
+    EXPECT_EQ(left(), 0);
+    CgroupTree::Effort little{.visits = 50, .changes = 20};
+    EXPECT_EQ(take_back(scratch.id(), little), CgroupsRetaken::kInPart) << "51 cgroups";
+}
+
+TEST(CgroupTree, NothingOfOneThatIsGoneIsTakenBack) {
+    ScratchCgroup scratch;
+    NEEDS_CGROUP(scratch);
+    scratch.make("/a");
+    CgroupId old = scratch.id("/a");
+    EXPECT_EQ(rmdir((scratch.path + "/a").c_str()), 0);
+    scratch.make("/a");
+    give(scratch.path + "/a", kDead, kDead);
+    auto effort = kMuch;
+    EXPECT_EQ(take_back(old, effort), CgroupsRetaken::kAll);
+    EXPECT_EQ(owners(scratch.path + "/a"), "12340000:12340000 755") << "another one of the same name";
+}
+
 TEST(CgroupTree, LeavesNoDescriptorOpen) {
     ScratchCgroup scratch;
     NEEDS_CGROUP(scratch);
     scratch.make("/a");
     auto count = [] { return sys::list_directory(sys::kCwd, "/proc/self/fd")->size(); };
     size_t before = count();
+    auto effort = kMuch;
+    EXPECT_EQ(take_back(scratch.id(), effort), CgroupsRetaken::kAll);
+    EXPECT_EQ(count(), before);
     EXPECT_EQ(remove(scratch.id()), CgroupRemoval::kGone);
     EXPECT_EQ(count(), before);
 }

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "resources/cgroup_ownership.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <string>
+#include <utility>
+
+#include "base/sys.h"
+#include "resources/cgroup_file.h"
+#include "resources/cgroup_listing.h"
+
+namespace nsr::resources {
+
+namespace {
+
+using Change = Retaken::Change;
+
+/// Besides the bits that work by owner: an owner who is dead may have let everybody write.
+constexpr mode_t kNotForRoot = S_ISUID | S_ISGID | S_ISVTX | S_IWGRP | S_IWOTH;
+
+bool is_affected(const struct stat& st, const DeadIds& ids) {
+    return ids.has(Uid(st.st_uid)) || ids.has(Gid(st.st_gid));
+}
+
+// Takes an O_PATH descriptor, too, on which fchmod(2) does not work. Many files of a cgroup cannot be opened in another
+// way: some fail where a feature is off, others begin to work when they are opened.
+Status give_to_root(BorrowedFd fd, const struct stat& st, const DeadIds& ids) {
+    if ((st.st_mode & kNotForRoot) != 0) {
+        int result = chmod(fmt::format("/proc/self/fd/{}", fd.get()).c_str(), st.st_mode & 0777 & ~kNotForRoot);
+        int code = errno;
+        if (result < 0) return fail_errno(code, "change the mode");
+    }
+    uid_t uid = ids.has(Uid(st.st_uid)) ? 0 : static_cast<uid_t>(-1);
+    gid_t gid = ids.has(Gid(st.st_gid)) ? 0 : static_cast<gid_t>(-1);
+    int result = fchownat(fd.get(), "", uid, gid, AT_EMPTY_PATH);
+    int code = errno;
+    if (result < 0) return fail_errno(code, "change the owner");
+    return {};
+}
+
+// Files come and go with the controllers, and all of them with the cgroup.
+bool is_gone(const Error& error) { return error.code() == ENOENT || error.code() == ENODEV; }
+
+Result<Change> retake_file(BorrowedFd cgroup, const std::string& name, const DeadIds& ids) {
+    auto seen = sys::stat_at(cgroup, name);
+    if (!seen && is_gone(seen.error())) return Change::kNone;
+    if (!seen) return Failure(std::move(seen).error());
+    if (!is_affected(*seen, ids)) return Change::kNone;
+    auto fd = open_within_mount(cgroup, name, O_PATH | O_NOFOLLOW);
+    if (!fd && is_gone(fd.error())) return Change::kNone;
+    if (!fd) return Failure(std::move(fd).error());
+    auto st = TRY(sys::stat_fd(fd->borrow()));
+    if (!is_affected(st, ids)) return Change::kNone;
+    TRY(give_to_root(fd->borrow(), st, ids));
+    return Change::kSome;
+}
+
+}  // namespace
+
+Result<Retaken> retake(BorrowedFd cgroup, const DeadIds& ids) {
+    Retaken retaken;
+    auto listing = TRY(CgroupListing::open(cgroup));
+    for (;;) {
+        auto entry = TRY(listing.next());
+        if (entry.kind == CgroupListing::Entry::Kind::kNone) break;
+        if (entry.kind == CgroupListing::Entry::Kind::kCgroup) {
+            retaken.below.push_back(entry.id);
+        } else if (TRY(retake_file(cgroup, entry.name, ids)) == Change::kSome) {
+            retaken.change = Change::kSome;
+        }
+    }
+    auto st = TRY(sys::stat_fd(cgroup));
+    if (is_affected(st, ids)) {
+        TRY(give_to_root(cgroup, st, ids));
+        retaken.change = Change::kSome;
+    }
+    return retaken;
+}
+
+}  // namespace nsr::resources
