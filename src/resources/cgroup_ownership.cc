@@ -57,10 +57,24 @@ Result<Change> retake_file(BorrowedFd cgroup, const std::string& name, const Dea
     return Change::kSome;
 }
 
+// The files of pressure vanish while cgroup.pressure has 0 (cgroup-v2.rst), and come again with the owner that they
+// had. A dead owner may have hidden them; what he did is undone, so that they are found.
+Status show_hidden(BorrowedFd cgroup, const DeadIds& ids) {
+    auto fd = open_within_mount(cgroup, "cgroup.pressure", O_RDWR);
+    if (!fd && (is_gone(fd.error()) || fd.error().code() == EOPNOTSUPP)) return {};
+    if (!fd) return Failure(std::move(fd).error());
+    auto st = TRY(sys::stat_fd(fd->borrow()));
+    if (!is_affected(st, ids)) return {};
+    auto shown = sys::write_all(fd->borrow(), "1");
+    if (!shown && !is_gone(shown.error())) return shown;
+    return {};
+}
+
 }  // namespace
 
 Result<Retaken> retake(BorrowedFd cgroup, const DeadIds& ids) {
     Retaken retaken;
+    TRY(show_hidden(cgroup, ids));
     auto listing = TRY(CgroupListing::open(cgroup));
     for (;;) {
         auto entry = TRY(listing.next());

@@ -19,8 +19,9 @@ struct Retaken {
 };
 
 /// Gives to root the directory of a cgroup and whatever files are in it, as far as their uid or gid is one of these,
-/// and takes from others the right to write to them. What has other ids keeps owner and mode. EXDEV: something is
-/// mounted over a file that would have to change.
+/// and takes from others the right to write to them. What has other ids keeps owner and mode. Where one of these ids
+/// has turned pressure accounting off, which hides files, it is turned on again. EXDEV: something is mounted over a
+/// file that would have to change.
 Result<Retaken> retake(BorrowedFd cgroup, const DeadIds& ids);
 
 }  // namespace nsr::resources

@@ -173,6 +173,19 @@ TEST(CgroupTree, TakesBackEveryFileThatInsideMade) {
     EXPECT_TRUE(owners(scratch.path + "/own").starts_with("0:0 "));
 }
 
+TEST(CgroupTree, TakesBackFilesThatWereHidden) {
+    ScratchCgroup scratch;
+    NEEDS_CGROUP(scratch);
+    if (!scratch.has("/cgroup.pressure")) GTEST_SKIP() << "no pressure accounting by cgroup here";
+    for (const char* file : {"", "/cgroup.pressure", "/memory.pressure"}) give(scratch.path + file, kDead, kDead);
+    std::ofstream(scratch.path + "/cgroup.pressure") << 0 << std::flush;
+    EXPECT_FALSE(scratch.has("/memory.pressure"));
+    auto effort = kMuch;
+    EXPECT_EQ(take_back(scratch.id(), effort), CgroupsRetaken::kAll);
+    std::ofstream(scratch.path + "/cgroup.pressure") << 1 << std::flush;
+    EXPECT_EQ(owners(scratch.path + "/memory.pressure"), "0:0 644");
+}
+
 TEST(CgroupTree, TakesBackAVeryDeepOne) {
     ScratchCgroup scratch;
     NEEDS_CGROUP(scratch);
