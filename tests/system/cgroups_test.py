@@ -75,14 +75,13 @@ class Cgroups(DaemonTest):
         self.assertEqual(self.owned(cgroup, start), [])
         self.end_all(cgroup, processes)
 
-    def test_more_than_are_taken_back_at_once(self):
+    def test_thousands(self):
         service, cgroup = self.instance(), self.cgroup()
         one = self.keep(alloc())
         self.delegate(one, cgroup)
         self.make(one, *(cgroup.path + '/x%d' % number for number in range(3000)))
         start = one.start
         self.release(service, one)
-        self.assertIn('takes longer', service.text())
         self.assertEqual(self.owned(cgroup, start), [])
         wait_until(lambda: not os.path.exists(cgroup.path), 'cgroups removed', 30)
 
