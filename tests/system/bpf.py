@@ -10,6 +10,8 @@ INFO_BY_FD, RAW_TRACEPOINT_OPEN, MAP_UPDATE_BATCH, MAP_DELETE_BATCH, LINK_CREATE
 HASH, NO_PREALLOC = 1, 1
 
 libc.syscall.restype = ctypes.c_long
+# struct nsr_namespace of src/policy/layout.h: id, flags, dead, missed.
+NAMESPACE = '=QIIQ'
 
 
 def bpf(command, layout, *values):

@@ -54,7 +54,7 @@ class Deaths(PolicyTest):
 
     def marked_dead(self):
         with self.service.pins.map('namespaces') as namespaces:
-            return sum(struct.unpack('=QII', value)[2] for value in namespaces.content().values())
+            return sum(struct.unpack(bpf.NAMESPACE, value)[2] for value in namespaces.content().values())
 
     def test_killed_in_the_middle(self):
         herds = self.herds(4, herd.hold(EACH))

@@ -48,7 +48,7 @@ class Pins:
     def is_dead(self, inode):
         with self.map('namespaces') as namespaces:
             value = namespaces.get(struct.pack('=I', inode))
-        return value is not None and struct.unpack('=QII', value)[2] != 0
+        return value is not None and struct.unpack(bpf.NAMESPACE, value)[2] != 0
 
     def remove(self):
         shutil.rmtree(self.path)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is pinned: taken over, exchanged, replaced where it is broken, made again where it is missing."""
-import os, select, shutil
+import os, select, shutil, struct
 
 import harness
 import bpf
@@ -128,7 +128,7 @@ class Broken(PolicyTest):
         def harm(pins):
             path = pins.only('maps') + '/namespaces'
             os.unlink(path)
-            other = bpf.create_map('namespaces', 4, 16, 65536)
+            other = bpf.create_map('namespaces', 4, struct.calcsize(bpf.NAMESPACE), 65536)
             bpf.pin(other, path)
             os.close(other)
         self.start_after(harm, 'policy')

@@ -3,6 +3,7 @@
 """Enforcement by the kernel: over restarts and kills of the service, changes of the level, and deaths."""
 import contextlib, os, signal, struct
 
+import bpf
 import harness
 from harness import alloc, wait_until
 from nslib import (CFD, CGROUP, CLONE_NEWNS, Cgroup, Conn, Inside, K64, MS_REC, MS_SLAVE, REGISTER, UFD, allocate,
@@ -173,10 +174,10 @@ class Dead(PolicyTest):
             # The test can fail: without the mark, and where the kernel does not tell the two apart.
             with service.pins.map('namespaces') as namespaces:
                 key = struct.pack('=I', one.inode)
-                number, flags, _ = struct.unpack('=QII', namespaces.get(key))
-                namespaces.set(key, struct.pack('=QII', number, flags, 0))
+                number, flags, _, missed = struct.unpack(bpf.NAMESPACE, namespaces.get(key))
+                namespaces.set(key, struct.pack(bpf.NAMESPACE, number, flags, 0, missed))
                 self.assertEqual(self.try_mkdir(unmanaged), 'ok' if number else 'EPERM')
-                namespaces.set(key, struct.pack('=QII', number, flags, 1))
+                namespaces.set(key, struct.pack(bpf.NAMESPACE, number, flags, 1, missed))
         finally:
             service.send(signal.SIGCONT)
         self.wait_gone(service, one)
@@ -222,7 +223,7 @@ class Full(PolicyTest):
 
     def test_no_room(self):
         service = self.enforcing()
-        self.check_map(service, 'namespaces', struct.pack('=QII', 0, 0, 0))
+        self.check_map(service, 'namespaces', struct.pack(bpf.NAMESPACE, 0, 0, 0, 0))
         self.check_map(service, 'owners', struct.pack('=I', 1))
 
 
