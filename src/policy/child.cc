@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 
@@ -18,7 +19,6 @@ constexpr uint64_t kTimeoutUsec = 60'000'000;
 /// For one that was killed: it may hang in the kernel, and is left there.
 constexpr uint64_t kReapUsec = 5'000'000;
 constexpr size_t kMaxAnswer = 4096;
-constexpr int kAnswerFd = 3;
 
 // The answer is the error's number, 0 for none, and then its text or the lines.
 std::string to_text(const Result<std::vector<std::string>>& outcome) {
@@ -73,24 +73,40 @@ void reap(pid_t pid) {
 
 }  // namespace
 
+void close_all_but(std::vector<int> kept) {
+    std::ranges::sort(kept);
+    unsigned first = STDERR_FILENO + 1;
+    for (int fd : kept) {
+        auto number = static_cast<unsigned>(fd);
+        if (number > first) close_range(first, number - 1, 0);
+        first = std::max(first, number + 1);
+    }
+    close_range(first, ~0U, 0);
+}
+
+void end_child(pid_t pid) {
+    kill(pid, SIGKILL);
+    reap(pid);
+}
+
 Result<std::vector<std::string>> in_child(const std::function<Result<std::vector<std::string>>()>& task) {
     auto pipe = TRY(sys::socket_pair(SOCK_STREAM));
-    pid_t parent = getpid();
     pid_t pid = fork();
     int code = errno;
     if (pid < 0) return fail_errno(code, "fork");
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent) _exit(EXIT_FAILURE);
-        // Nothing of the parent's is kept: locks least of all, should this process hang.
-        if (dup2(pipe.second.get(), kAnswerFd) < 0 || close_range(kAnswerFd + 1, ~0U, 0) < 0) _exit(EXIT_FAILURE);
-        Status written = sys::write_all(BorrowedFd(kAnswerFd), to_text(task()));
+        close_all_but({pipe.second.get()});
+        // The parent may have died before.
+        struct pollfd gone{pipe.second.get(), 0, 0};
+        if (poll(&gone, 1, 0) != 0) _exit(EXIT_FAILURE);
+        Status written = sys::write_all(pipe.second.borrow(), to_text(task()));
         _exit(written ? EXIT_SUCCESS : EXIT_FAILURE);
     }
     pipe.second.reset();
     auto text = read_until_closed(pipe.first.borrow());
-    if (!text) kill(pid, SIGKILL);
-    reap(pid);
+    // It has said all there is to say.
+    end_child(pid);
     return from_text(TRY(std::move(text)));
 }
 

@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <array>
 #include <csignal>
@@ -18,6 +17,7 @@
 #include <filesystem>
 
 #include "base/sys.h"
+#include "policy/child.h"
 
 namespace nsr::policy {
 
@@ -202,11 +202,6 @@ Status drive(Entries& entries, const NsIdentity& identity, pid_t pid, BorrowedFd
     return judge(finding);
 }
 
-void end(pid_t pid) {
-    kill(pid, SIGKILL);
-    waitpid(pid, nullptr, 0);
-}
-
 /// The namespace that tries, and what was known under its inode number before.
 struct Subject {
     NsIdentity identity;
@@ -253,13 +248,14 @@ Status prove_enforcement(Entries& entries, const std::string& host_dir, const st
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) _exit(EXIT_FAILURE);
+        close_all_but({arena.fd(), pair.second.get()});
         run_inside(arena.fd(), pair.second.get());
     }
     pair.second.reset();
     auto subject = wait_for_namespace(entries, pair.first.borrow());
     Status proven = subject ? drive(entries, subject->identity, pid, pair.first.borrow(), id)
                             : Status(Failure(std::move(subject).error()));
-    end(pid);
+    end_child(pid);
     TRY(entries.clear_owner(Uid(id)));
     if (subject) TRY(withdraw(entries, *subject));
     return proven;
