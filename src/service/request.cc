@@ -43,16 +43,19 @@ enum class Match { kNone, kSame, kOther };
 // An inode number is used again after its namespace is dead; the 64-bit id is not. Where there are no ids, the kernel
 // policy may know that the recorded one is dead, while the caller's is not.
 OrFault<Match> match(Context& context, const registry::Registration& found, const NsIdentity& identity) {
-    if (found.userns.id.value != 0 && identity.id.value != 0) {
-        if (found.userns.id == identity.id) return Match::kSame;
-        // That its number is another's by now is as good as any word of its death.
-        TRY_SYSTEM(context.entries.mark_dead(identity.inode));
-        return Match::kOther;
-    }
+    bool have_ids = found.userns.id.value != 0 && identity.id.value != 0;
+    if (have_ids && found.userns.id == identity.id) return Match::kSame;
     // The record and the policy's mark go together.
     auto lock = TRY_SYSTEM(context.store.lock());
     auto current = TRY_SYSTEM(context.store.find_by_inode(identity.inode));
     if (!current) return Match::kNone;
+    if (have_ids) {
+        // Another call may have been faster: the new namespace's entry must not be taken for the dead one's.
+        if (current->userns != found.userns) return Match::kNone;
+        // That its number is another's by now is as good as any word of its death.
+        TRY_SYSTEM(context.entries.mark_dead(identity.inode));
+        return Match::kOther;
+    }
     return life_of(context, current->userns) == namespaces::Life::kDead ? Match::kOther : Match::kSame;
 }
 
