@@ -76,14 +76,23 @@ Status remove_tree(const std::string& path) {
     return {};
 }
 
-}  // namespace
-
-namespace {
-
 Result<UniqueFd> lock_directory(const std::string& path) {
     UniqueFd fd = TRY(sys::open_at(sys::kCwd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     TRY(sys::lock_exclusively(fd.borrow(), 0));
     return fd;
+}
+
+bool is_roots_alone(const std::string& path) {
+    auto st = sys::stat_at(sys::kCwd, path);
+    return st && S_ISDIR(st->st_mode) && st->st_uid == 0 && (st->st_mode & 0077) == 0;
+}
+
+bool has_runtime_directory(const std::string& pins) {
+    char target[PATH_MAX];
+    ssize_t length = readlink((pins + "/" + kRuntimeLink).c_str(), target, sizeof target - 1);
+    if (length <= 0) return true;  // nobody knows
+    target[length] = '\0';
+    return access(target, F_OK) == 0 || errno != ENOENT;
 }
 
 }  // namespace
@@ -94,11 +103,7 @@ PinDirectory::PinDirectory(const std::string& runtime_dir) : runtime_dir_(canoni
         path_ += fmt::format("-{:016x}", XXH3_64bits(runtime_dir_.data(), runtime_dir_.size()));
 }
 
-bool PinDirectory::is_trusted() const {
-    auto st = sys::stat_at(sys::kCwd, path_);
-    return st && S_ISDIR(st->st_mode) && st->st_uid == 0 && (st->st_mode & 0077) == 0 &&
-           is_bpf_filesystem(path_.c_str());
-}
+bool PinDirectory::is_trusted() const { return is_roots_alone(path_) && is_bpf_filesystem(path_.c_str()); }
 
 Status PinDirectory::make() const {
     TRY(mount_filesystem());
@@ -154,14 +159,12 @@ void PinDirectory::remove_abandoned() {
     if (!names) return;
     for (const auto& name : *names) {
         std::string path = fmt::format("{}/{}", kFilesystem, name);
-        if (!name.starts_with(std::string(kName) + "-")) continue;
-        char target[PATH_MAX];
-        ssize_t length = readlink((path + "/" + kRuntimeLink).c_str(), target, sizeof target - 1);
-        if (length <= 0) continue;
-        target[length] = '\0';
-        if (access(target, F_OK) == 0 || errno != ENOENT || !is_done(path)) continue;
-        // The runtime directory of one that runs may be in another mount namespace.
-        if (!lock_directory(path)) continue;
+        if (!name.starts_with(std::string(kName) + "-") || !is_roots_alone(path)) continue;
+        if (has_runtime_directory(path)) continue;
+        // It may be in another mount namespace: one that runs has the lock, and one that begins gets it only when this
+        // is over.
+        auto lock = lock_directory(path);
+        if (!lock || !is_done(path)) continue;
         if (auto removed = remove_tree(path); !removed) log::debug("{}", removed.error().what());
     }
 }
