@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is pinned: taken over, exchanged, replaced where it is broken, made again where it is missing."""
-import os, select, shutil, struct
+import json, os, select, shutil, struct
 
 import harness
-import bpf
+import bpf, nslib
 from harness import alloc, wait_until
-from nslib import CGROUP, CFD, Cgroup, Child, Conn, UFD, attempt, setns, CLONE_NEWUSER
+from nslib import (CGROUP, CFD, CLONE_NEWNS, CLONE_NEWUSER, Cgroup, Child, Conn, MS_PRIVATE, MS_REC, UFD, attempt,
+                   mount, setns, unshare)
 from pins import EMPTY
 from policy_case import PolicyTest
 
@@ -118,7 +119,7 @@ class Broken(PolicyTest):
         def harm(pins):
             path = pins.only('maps') + '/namespaces'
             os.unlink(path)
-            other = bpf.create_map('namespaces', 4, 16, 100)
+            other = bpf.create_map('namespaces', 4, 24, 100)
             bpf.pin(other, path)
             os.close(other)
         self.start_after(harm, 'maps')
@@ -226,6 +227,14 @@ class Lost(PolicyTest):
                     entries.delete_all(entries.keys())
         self.check(empty)
 
+    def test_claims(self):
+        """Whoever made the entry of the namespace was killed before the rest of it."""
+        def empty(pins):
+            for name in ('owners', 'cgroups'):
+                with pins.map(name) as entries:
+                    entries.delete_all(entries.keys())
+        self.check(empty)
+
     def test_pins(self):
         self.check(lambda pins: pins.remove())
 
@@ -245,6 +254,36 @@ class Lost(PolicyTest):
         return release >= (6, 18)
 
 
+class Successor(PolicyTest):
+    def test_inode_number_of_a_namespace_whose_death_was_missed(self):
+        """The recorded one is dead, since the number has another 64-bit id by now, whatever the entry says of it."""
+        service = self.enforcing()
+        one = alloc()
+        service.kill()
+        path = os.path.join(service.registry, 'i%d.userns' % one.inode)
+        with open(path, 'r+') as file:
+            record = json.load(file)
+            if not record.get('usernsId'):
+                self.skipTest('this kernel has no ids of namespaces')
+            record['usernsId'] += 1 << 40
+            file.seek(0)
+            json.dump(record, file)
+            file.truncate()
+        key = struct.pack('=I', one.inode)
+        with service.pins.map('namespaces') as namespaces:
+            value = namespaces.get(key)
+            namespaces.set(key, struct.pack('=Q', record['usernsId']) + value[8:])
+        service.start()
+        self.assertIn('i%d.userns' % one.inode, service.files())
+        group = Cgroup()
+        self.addCleanup(group.remove)
+        with Conn() as connection:
+            connection.err('UserNamespaceNotRegistered', CGROUP, {UFD: 0, CFD: 1}, [one.fd, group.fd])
+        service.wait_empty()
+        self.assertEqual(service.pins.content(), EMPTY)
+        one.close()
+
+
 class Abandoned(PolicyTest):
     def test_pins_of_an_instance_that_is_gone(self):
         """They go with the next start of another one, but not before its last namespace is dead."""
@@ -262,6 +301,31 @@ class Abandoned(PolicyTest):
         other.stop()
         other.start()
         self.assertFalse(os.path.exists(pins.path))
+
+    def test_pins_of_one_that_runs_out_of_sight(self):
+        """Its runtime directory is in another mount namespace, and it has nothing to enforce yet."""
+        service = self.enforcing()
+        links = service.pins.links()
+
+        def hide():
+            unshare(CLONE_NEWNS)
+            mount('none', '/', None, MS_REC | MS_PRIVATE)
+            mount('tmpfs', service.scratch, 'tmpfs')
+        other = self.instance(enforcement='none', prepare=hide)
+        self.assertIsNotNone(service.pins)
+        self.assertEqual(service.pins.links(), links)
+        other.stop()
+        nslib.CFG.update(socket=service.socket, registry=service.registry)
+        self.check_restricted(self.managed())
+
+    def test_what_is_not_roots_alone(self):
+        path = '/sys/fs/bpf/nsresource-test-%d' % os.getpid()
+        self.enforcing()
+        os.mkdir(path, 0o755)
+        self.addCleanup(shutil.rmtree, path)
+        os.symlink('/nonexistent', path + '/runtime')
+        self.instance(enforcement='none')
+        self.assertTrue(os.path.isdir(path))
 
 
 if __name__ == '__main__':

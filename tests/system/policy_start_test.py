@@ -66,5 +66,47 @@ class Start(PolicyTest):
         self.check_level(service, 'enforce')
 
 
+class Trial(PolicyTest):
+    """What it has on the host for a moment belongs to an id that nobody may have."""
+    FIRST, LAST = 61184, 65519
+
+    def leave(self, service):
+        """As a service that was killed in it leaves it."""
+        path = os.path.join(service.run, 'nsresource/trial.1')
+        os.makedirs(path + '/directory/deeper')
+        os.symlink('/', path + '/link')
+        open(path + '/existing', 'w').close()
+        for name in ('existing', '.'):
+            os.chown(os.path.join(path, name), self.LAST, self.LAST)
+        return path
+
+    def check_removed(self, **settings):
+        service = self.prepared(**settings)
+        path = self.leave(service)
+        service.start()
+        self.assertFalse(os.path.exists(path))
+
+    def test_what_a_killed_one_left_is_removed(self):
+        self.check_removed(enforcement=None)
+
+    def test_what_a_killed_one_left_is_removed_without_another_trial(self):
+        self.check_removed(enforcement='none')
+
+    def test_no_id_of_a_registration(self):
+        """Although the policy's entries are lost, which would tell as well."""
+        service = self.enforcing()
+        service.kill()
+        service.pins.remove()
+        for number in range(2):
+            open(os.path.join(service.registry, 'u%d.userns' % (self.LAST - number)), 'w').close()
+        notes = service.path('keys')
+        kernel = self.keep(interceptor.that_tells_keys_of_maps(notes))
+        service.prepare = kernel.prepare
+        service.start()
+        with open(notes) as file:
+            tried = [number for number in map(int, file) if self.FIRST <= number <= self.LAST]
+        self.assertEqual(set(tried), {self.LAST - 2})
+
+
 if __name__ == '__main__':
     harness.main()
