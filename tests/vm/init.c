@@ -11,18 +11,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static void must(int result, const char *what)
-{
-    if (result >= 0)
-        return;
+static void must(int result, const char* what) {
+    if (result >= 0) return;
     perror(what);
-    exit(1); // the kernel panics, and the machine ends
+    exit(1);  // the kernel panics, and the machine ends
 }
 
-static void load_modules(void)
-{
+static void load_modules(void) {
     char name[128];
-    FILE *list = fopen("/modules/list", "r");
+    FILE* list = fopen("/modules/list", "r");
     must(list ? 0 : -1, "/modules/list");
     while (fscanf(list, "%127s", name) == 1) {
         int file = open(name, O_RDONLY | O_CLOEXEC);
@@ -33,14 +30,12 @@ static void load_modules(void)
     fclose(list);
 }
 
-static void mount_at(const char *source, const char *place, const char *type, const char *options)
-{
+static void mount_at(const char* source, const char* place, const char* type, const char* options) {
     must(mkdir(place, 0755), place);
     must(mount(source, place, type, 0, options), place);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char** argv) {
     (void)argc;
     load_modules();
     mount_at("host", "/host", "9p", "ro,trans=virtio,version=9p2000.L,cache=loose,msize=262144");
