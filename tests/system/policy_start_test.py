@@ -97,8 +97,9 @@ class Trial(PolicyTest):
         service = self.enforcing()
         service.kill()
         service.pins.remove()
-        for number in range(2):
-            open(os.path.join(service.registry, 'u%d.userns' % (self.LAST - number)), 'w').close()
+        taken = [os.path.join(service.registry, 'u%d.userns' % (self.LAST - number)) for number in range(2)]
+        for path in taken:
+            open(path, 'w').close()
         notes = service.path('keys')
         kernel = self.keep(interceptor.that_tells_keys_of_maps(notes))
         service.prepare = kernel.prepare
@@ -106,6 +107,8 @@ class Trial(PolicyTest):
         with open(notes) as file:
             tried = [number for number in map(int, file) if self.FIRST <= number <= self.LAST]
         self.assertEqual(set(tried), {self.LAST - 2})
+        for path in taken:
+            os.unlink(path)  # such a one stays until somebody looks at it
 
 
 if __name__ == '__main__':
