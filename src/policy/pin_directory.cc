@@ -28,6 +28,8 @@ constexpr char kDefaultRuntimeDir[] = "/run/systemd";
 constexpr char kRuntimeLink[] = "runtime";
 constexpr mode_t kMode = 0700;
 constexpr int kMaxSets = 1000;
+/// Another instance may be looking whether these pins are abandoned.
+constexpr uint64_t kLockUsec = 5'000'000;
 
 std::string canonical(const std::string& path) {
     char buffer[PATH_MAX];
@@ -76,9 +78,9 @@ Status remove_tree(const std::string& path) {
     return {};
 }
 
-Result<UniqueFd> lock_directory(const std::string& path) {
+Result<UniqueFd> lock_directory(const std::string& path, uint64_t timeout_usec) {
     UniqueFd fd = TRY(sys::open_at(sys::kCwd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    TRY(sys::lock_exclusively(fd.borrow(), 0));
+    TRY(sys::lock_exclusively(fd.borrow(), timeout_usec));
     return fd;
 }
 
@@ -151,7 +153,7 @@ Status PinDirectory::remove_all() const {
     return {};
 }
 
-Result<UniqueFd> PinDirectory::lock() const { return lock_directory(path_); }
+Result<UniqueFd> PinDirectory::lock() const { return lock_directory(path_, kLockUsec); }
 
 void PinDirectory::remove_abandoned() {
     if (!is_bpf_filesystem(kFilesystem)) return;
@@ -163,7 +165,7 @@ void PinDirectory::remove_abandoned() {
         if (has_runtime_directory(path)) continue;
         // It may be in another mount namespace: one that runs has the lock, and one that begins gets it only when this
         // is over.
-        auto lock = lock_directory(path);
+        auto lock = lock_directory(path, 0);
         if (!lock || !is_done(path)) continue;
         if (auto removed = remove_tree(path); !removed) log::debug("{}", removed.error().what());
     }
