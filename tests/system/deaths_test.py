@@ -57,7 +57,7 @@ class Deaths(PolicyTest):
             return sum(struct.unpack(bpf.NAMESPACE, value)[2] for value in namespaces.content().values())
 
     def test_killed_in_the_middle(self):
-        herds = self.herds(4, herd.hold(EACH))
+        herds = self.herds(4, herd.hold(100))
         for one in herds[:2]:
             one.close()
         self.service.kill()
@@ -69,11 +69,11 @@ class Deaths(PolicyTest):
         self.check_all_back()
 
     def test_inode_numbers_that_are_used_again_at_once(self):
-        self.herds(4, herd.churn(100))
+        self.herds(4, herd.churn(60))
         self.check_all_back()
 
     def test_callers_that_do_not_wait_for_the_answer(self):
-        self.herds(4, herd.vanish(50))
+        self.herds(4, herd.vanish(30))
         self.service.quiet_workers()
         self.check_all_back()
 

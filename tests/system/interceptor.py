@@ -13,7 +13,7 @@ PASS_ON = 1
 LOAD_WORD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, ASK = 0x7fff0000, 0x7fc00000
 NUMBER, FIRST_ARGUMENT = 0, 16
-TRACING = 26
+TRACING, LSM = 26, 29
 ENOTSUPP = 524
 
 
@@ -82,10 +82,10 @@ def read_memory(pid, place, size):
 
 
 def without_trampolines():
-    """A kernel that has no fentry."""
+    """A kernel that has no fentry, and hooks neither."""
     def decide(command, attributes, _):
         kind, = struct.unpack_from('=I', attributes)
-        return ENOTSUPP if kind == TRACING else None
+        return ENOTSUPP if kind in (TRACING, LSM) else None
     return Interceptor([bpf.PROG_LOAD], decide)
 
 

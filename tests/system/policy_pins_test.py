@@ -1,42 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is pinned: taken over, exchanged, replaced where it is broken, made again where it is missing."""
-import json, os, select, shutil, struct
+import json, os, shutil, struct
 
 import harness
 import bpf, nslib
+from guard import Guard
 from harness import alloc, wait_until
-from nslib import (CGROUP, CFD, CLONE_NEWNS, CLONE_NEWUSER, Cgroup, Child, Conn, MS_PRIVATE, MS_REC, UFD, attempt,
-                   mount, setns, unshare)
+from nslib import CFD, CGROUP, CLONE_NEWNS, Cgroup, Conn, MS_PRIVATE, MS_REC, UFD, mount, unshare
 from pins import EMPTY
 from policy_case import PolicyTest
 
 OTHER_DIGEST = '0' * 32
-
-
-class Guard:
-    """A process inside that tries to make a directory on the host, as fast as it can."""
-
-    def __init__(self, fd, path):
-        def body(control):
-            setns(fd, CLONE_NEWUSER)
-            os.setresgid(0, 0, 0)
-            os.setresuid(0, 0, 0)
-            seen, count = set(), 0
-            while not select.select([control], [], [], 0)[0]:
-                seen.update(attempt(os.mkdir, '%s/%d' % (path, count + number)) for number in range(100))
-                count += 100
-                control.send(b'.') if count == 100 else None
-            control.send(('%d %s' % (count, ' '.join(sorted(seen)))).encode())
-        self.child = Child(body)
-        self.child.hello()
-
-    def stop(self):
-        """How many attempts there were, and what came of them."""
-        self.child.s.send(b'x')
-        count, *seen = self.child.s.recv(4096).decode().split()
-        self.child.close()
-        return int(count), seen
 
 
 class Exchange(PolicyTest):
@@ -49,8 +24,7 @@ class Exchange(PolicyTest):
         service.kill()
         os.rename(service.pins.at(name), service.pins.at('policy-%s-0' % OTHER_DIGEST))
         path = self.place()
-        guard = Guard(one.fd, path)
-        self.open.callback(guard.child.close)
+        guard = self.keep(Guard(one.fd, path))
         service.start()
         self.check_restricted(one)
         count, seen = guard.stop()
@@ -66,13 +40,8 @@ class Exchange(PolicyTest):
 
 
 class Broken(PolicyTest):
-    """Each time the service starts with a namespace that lives."""
-
-    def setUp(self):
-        super().setUp()
-        self.service = self.enforcing()
-        self.one = self.managed()
-        self.content = self.service.pins.content()
+    """One after the other, each time the service starts with a namespace that lives."""
+    SIZE = struct.calcsize(bpf.NAMESPACE)
 
     def start_after(self, harm, kind):
         """What is broken is replaced, which is said, and nothing that was known is lost."""
@@ -87,109 +56,102 @@ class Broken(PolicyTest):
         self.assertNotEqual(service.pins.sets(kind), old)
         self.assertEqual(service.pins.content(), self.content)
         self.check_restricted(self.one)
-        links = service.pins.links()
-        service.kill()
-        service.start()
-        self.assertEqual(service.pins.links(), links, 'what was replaced is good')
+
+    def put(self, path, other):
+        os.unlink(path)
+        if isinstance(other, str):
+            return os.link(other, path)
+        bpf.pin(other, path)
+        os.close(other)
+
+    def link_missing(self, pins):
+        os.unlink(pins.only('policy') + '/judge_mkdir')
+
+    def link_of_another_program(self, pins):
+        self.put(pins.only('policy') + '/judge_mkdir', pins.only('policy') + '/judge_symlink')
+
+    def no_link_at_all(self, pins):
+        self.put(pins.only('policy') + '/judge_mkdir', pins.only('maps') + '/owners')
+
+    def death_link_missing(self, pins):
+        shutil.rmtree(pins.only('deaths'))
+        os.mkdir(pins.at(self.service_deaths))
+
+    def map_of_another_size(self, pins):
+        self.put(pins.only('maps') + '/namespaces', bpf.create_map('namespaces', 4, self.SIZE, 100))
+
+    def other_map_of_the_same_shape(self, pins):
+        """The programs go by the map that was there before."""
+        self.put(pins.only('maps') + '/namespaces', bpf.create_map('namespaces', 4, self.SIZE, 65536))
+
+    def test_one_after_the_other(self):
+        self.service = self.enforcing()
+        self.one = self.managed()
+        self.content = self.service.pins.content()
+        for harm, kind in ((self.link_missing, 'policy'), (self.link_of_another_program, 'policy'),
+                           (self.no_link_at_all, 'policy'), (self.death_link_missing, 'deaths'),
+                           (self.map_of_another_size, 'maps'), (self.other_map_of_the_same_shape, 'policy')):
+            self.service_deaths, = self.service.pins.sets('deaths')
+            with self.subTest(harm.__name__):
+                self.start_after(harm, kind)
+        links = self.service.pins.links()
+        self.service.kill()
+        self.service.start()
+        self.assertEqual(self.service.pins.links(), links, 'what was replaced is good')
         self.one.close()
-        self.wait_gone(service, self.one)
-
-    def test_link_missing(self):
-        self.start_after(lambda pins: os.unlink(os.path.join(pins.only('policy'), 'judge_mkdir')), 'policy')
-
-    def test_link_of_another_program(self):
-        def harm(pins):
-            policy = pins.only('policy')
-            os.unlink(policy + '/judge_mkdir')
-            os.link(policy + '/judge_symlink', policy + '/judge_mkdir')
-        self.start_after(harm, 'policy')
-
-    def test_no_link_at_all(self):
-        def harm(pins):
-            policy = pins.only('policy')
-            os.unlink(policy + '/judge_mkdir')
-            os.link(pins.only('maps') + '/owners', policy + '/judge_mkdir')
-        self.start_after(harm, 'policy')
-
-    def test_death_link_missing(self):
-        self.start_after(lambda pins: [os.unlink(os.path.join(pins.only('deaths'), name))
-                                       for name in os.listdir(pins.only('deaths'))], 'deaths')
-
-    def test_map_of_another_size(self):
-        def harm(pins):
-            path = pins.only('maps') + '/namespaces'
-            os.unlink(path)
-            other = bpf.create_map('namespaces', 4, 24, 100)
-            bpf.pin(other, path)
-            os.close(other)
-        self.start_after(harm, 'maps')
-
-    def test_other_map_of_the_same_shape(self):
-        """The maps are good, but the programs go by others."""
-        def harm(pins):
-            path = pins.only('maps') + '/namespaces'
-            os.unlink(path)
-            other = bpf.create_map('namespaces', 4, struct.calcsize(bpf.NAMESPACE), 65536)
-            bpf.pin(other, path)
-            os.close(other)
-        self.start_after(harm, 'policy')
+        self.wait_gone(self.service, self.one)
 
 
 class Untrusted(PolicyTest):
     """What stands where the directory should, and is not root's alone."""
 
-    def check(self, harm, repair):
+    def set_mode(self):
+        os.chmod(self.path, 0o755)
+
+    def set_owner(self):
+        os.chmod(self.path, 0o700)
+        os.chown(self.path, 1, 0)
+
+    def put_link(self):
+        os.chown(self.path, 0, 0)
+        os.rename(self.path, self.aside)
+        os.symlink(self.aside, self.path)
+
+    def put_file(self):
+        os.unlink(self.path)
+        some = bpf.create_map('some', 4, 4, 1)
+        bpf.pin(some, self.path)
+        os.close(some)
+
+    def repair(self):
+        os.unlink(self.path)
+        os.rename(self.aside, self.path)
+
+    def check(self, service, one, *options, level):
+        service.kill()
+        self.restart(service, *options)
+        self.check_level(service, level)
+        self.assertIn(self.path, self.status(service)['reason'])
+        self.check_restricted(one)
+
+    def test_one_after_the_other(self):
+        """The level says why there is no policy; what is at work goes on, and is found again."""
         service = self.enforcing()
         one = self.managed()
-        path, links = service.pins.path, service.pins.links()
+        self.path, links = service.pins.path, service.pins.links()
+        self.aside = '/sys/fs/bpf/aside-' + os.path.basename(self.path)
+        self.addCleanup(shutil.rmtree, self.aside, ignore_errors=True)
+        for harm in (self.set_mode, self.set_owner, self.put_link, self.put_file):
+            with self.subTest(harm.__name__):
+                harm()
+                self.check(service, one, '--enforcement=auto', level='quarantine')
+        self.check(service, one, '--enforcement=enforce', level='refuse')
+        self.repair()
         service.kill()
-        harm(path)
-        self.restart(service)
-        self.check_level(service, 'quarantine')
-        self.assertIn(path, self.status(service)['reason'])
-        self.check_restricted(one)
-        service.kill()
-        self.restart(service, '--enforcement=enforce')
-        self.check_level(service, 'refuse')
-        self.assertIn(path, self.status(service)['reason'])
-        self.check_restricted(one)
-        service.kill()
-        repair(path)
-        self.restart(service, '--enforcement=enforce')
+        service.start()
         self.check_level(service, 'enforce')
         self.assertEqual(service.pins.links(), links)
         self.check_restricted(one)
-
-    def test_mode(self):
-        self.check(lambda path: os.chmod(path, 0o755), lambda path: os.chmod(path, 0o700))
-
-    def test_owner(self):
-        self.check(lambda path: os.chown(path, 1, 0), lambda path: os.chown(path, 0, 0))
-
-    def aside(self, path):
-        return '/sys/fs/bpf/aside-%s' % os.path.basename(path)
-
-    def check_in_place_of_it(self, put):
-        def harm(path):
-            os.rename(path, self.aside(path))
-            self.addCleanup(shutil.rmtree, self.aside(path), ignore_errors=True)
-            put(path)
-            self.addCleanup(lambda: os.unlink(path) if not os.path.isdir(path) or os.path.islink(path) else None)
-
-        def repair(path):
-            os.unlink(path)
-            os.rename(self.aside(path), path)
-        self.check(harm, repair)
-
-    def test_symbolic_link(self):
-        self.check_in_place_of_it(lambda path: os.symlink(self.aside(path), path))
-
-    def test_file(self):
-        def put(path):
-            some = bpf.create_map('some', 4, 4, 1)
-            bpf.pin(some, path)
-            os.close(some)
-        self.check_in_place_of_it(put)
 
 
 class Lost(PolicyTest):

@@ -3,8 +3,9 @@
 """Enforcement by the kernel: over restarts and kills of the service, changes of the level, and deaths."""
 import contextlib, os, signal, struct
 
-import bpf
 import harness
+import bpf
+from guard import Guard
 from harness import alloc, wait_until
 from nslib import (CFD, CGROUP, CLONE_NEWNS, Cgroup, Conn, Inside, K64, MS_REC, MS_SLAVE, REGISTER, UFD, allocate,
                    attempt, make_userns, maps, mount, run_in, try_allocate, unshare)
@@ -64,6 +65,35 @@ class Restarts(PolicyTest):
         self.assertEqual(service.stop(), 0)
         self.assertIsNone(service.pins)
         service.start()
+
+
+class Crowded(PolicyTest):
+    """Where the policy is attached to functions, a kernel with preemption leaves it out for a task while another one is
+    put off in the middle of it, on the same processor."""
+    PROCESSES, ATTEMPTS = 8, 2000
+
+    def outcomes(self, one):
+        processors = os.sched_getaffinity(0)
+        self.addCleanup(os.sched_setaffinity, 0, processors)
+        os.sched_setaffinity(0, {min(processors)})
+        guards = [self.keep(Guard(one.fd, self.place())) for _ in range(self.PROCESSES)]
+        wait_until(lambda: all(guard.attempts() >= self.ATTEMPTS for guard in guards), 'attempts', 120)
+        return {outcome for guard in guards for outcome in guard.stop()[1]}
+
+    def test_many_at_once_on_one_processor(self):
+        """All are refused; or, where that cannot be, the range is not used again."""
+        service = self.enforcing()
+        one = alloc(name='one')
+        outcomes = self.outcomes(one)
+        with open('/sys/kernel/security/lsm') as file:
+            if 'bpf' in file.read().split(','):
+                self.assertEqual(outcomes, {'EPERM'})
+        self.assertLessEqual(outcomes, {'EPERM', 'ok'})
+        one.close()
+        self.wait_gone(service, one)
+        again = self.managed(name='one')
+        if 'ok' in outcomes:
+            self.assertNotEqual(again.start, one.start)
 
 
 class Levels(PolicyTest):
