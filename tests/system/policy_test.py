@@ -70,7 +70,7 @@ class Restarts(PolicyTest):
 class Crowded(PolicyTest):
     """Where the policy is attached to functions, a kernel with preemption leaves it out for a task while another one is
     put off in the middle of it, on the same processor."""
-    PROCESSES, ATTEMPTS = 8, 2000
+    PROCESSES, ATTEMPTS = 8, 500
 
     def outcomes(self, one):
         processors = os.sched_getaffinity(0)

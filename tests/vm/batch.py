@@ -1,27 +1,26 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What runs in the virtual machine for a test, program by program: batch.py DIRECTORY-OF-THE-BINARIES LEVEL."""
+"""What runs in the virtual machine for a test, program by program: batch.py DIRECTORY-OF-THE-BINARIES LEVEL [pins]."""
 import os, subprocess, sys, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SYSTEM = os.path.join(os.path.dirname(HERE), 'system')
-# What depends on the kernel, and the rest, which is run on one of them.
+# What depends on the kernel; the rest of the suite runs outside.
 GROUPS = ('restrict', 'lifecycle', 'cgroup', 'restart', 'beyond')
-FURTHER_GROUPS = ('protocol', 'userdb', 'allocate', 'register', 'mount', 'network')
 # Emulated, and perhaps beside other work.
 SCALE = '6'
 PROGRAM_TIMEOUT = 400
 
 
-def programs(binaries, level):
+def programs(binaries, level, with_pins):
     """Name -> command."""
     python = sys.executable
-    groups = GROUPS + FURTHER_GROUPS if os.uname().release.startswith('6.12') else GROUPS
     found = {
-        'conformance': [python, SYSTEM + '/run_conformance.py', '--enforcement', level, '--scale', SCALE, binaries, *groups],
+        'conformance': [python, SYSTEM + '/run_conformance.py', '--enforcement', level, '--scale', SCALE, binaries, *GROUPS],
         'channels': [binaries + '/nsresource-channels', '--all-file-systems', '--enforcement=' + level],
     }
-    for name in ('policy', 'policy_pins', 'policy_start', 'deaths'):
+    # Pins are the same on all kernels, and each start takes seconds here: one of them is enough.
+    for name in ('policy', 'deaths') + (('policy_pins', 'policy_start') if with_pins else ()):
         found[name] = [python, '%s/%s_test.py' % (SYSTEM, name), binaries]
     for name in [name for name, command in found.items() if not os.path.exists(program_of(command))]:
         print('not there: ' + name)
@@ -49,10 +48,10 @@ def run(name, command):
 
 
 def main():
-    binaries, level = os.path.abspath(sys.argv[1]), sys.argv[2]
+    binaries, level, with_pins = os.path.abspath(sys.argv[1]), sys.argv[2], 'pins' in sys.argv[3:]
     os.environ['NSR_TEST_PATIENCE'] = '90'
     outcomes = []
-    for name, command in programs(binaries, level).items():
+    for name, command in programs(binaries, level, with_pins).items():
         begun = time.monotonic()
         outcomes.append((name, run(name, command), time.monotonic() - begun))
     print('\nOn %s:' % os.uname().release)

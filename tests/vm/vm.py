@@ -58,6 +58,7 @@ def test(options):
     command = ['/usr/bin/python3', os.path.join(HERE, 'systemd_check.py'), options.enforcement]
     if not options.systemd:
         command = ['/usr/bin/python3', os.path.join(HERE, 'batch.py'), options.binaries, options.enforcement]
+        command += ['pins'] if options.kernel == 'newest' else []
     return machine.run(command, options.timeout, shares([options.binaries]))
 
 
