@@ -28,7 +28,7 @@ def parse():
     test.add_argument('--kernel', choices=kernels.SUITES, default='6.12')
     test.add_argument('--enforcement', default='enforce', metavar='LEVEL')
     test.add_argument('--systemd', action='store_true', help='installs the service, and has systemd start it')
-    test.add_argument('--timeout', type=float, default=900, metavar='SECONDS')
+    test.add_argument('--timeout', type=float, default=1500, metavar='SECONDS')
     test.add_argument('binaries', type=os.path.abspath)
     fetch = commands.add_parser('fetch', help='gets kernels')
     fetch.add_argument('kernel', nargs='*', default=list(kernels.SUITES))
@@ -58,7 +58,8 @@ def test(options):
     command = ['/usr/bin/python3', os.path.join(HERE, 'systemd_check.py'), options.enforcement]
     if not options.systemd:
         command = ['/usr/bin/python3', os.path.join(HERE, 'batch.py'), options.binaries, options.enforcement]
-        command += ['pins'] if options.kernel == 'newest' else []
+        # Continuous integration has less time than it takes.
+        command += ['pins'] if options.kernel == 'newest' and not os.environ.get('CI') else []
     return machine.run(command, options.timeout, shares([options.binaries]))
 
 
