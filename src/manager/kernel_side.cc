@@ -18,16 +18,6 @@ using policy::KernelPolicy;
 using policy::Level;
 using policy::Scope;
 
-Status prove(KernelPolicy& policy, const std::string& runtime_dir) {
-    auto entries = TRY(policy.entries());
-    std::string own = runtime_dir + "/nsresource";
-    // By the registry, too: the entries may have got lost.
-    auto is_free = [&](Uid id) {
-        return access(fmt::format("{}/registry/{}", own, registry::start_file(id)).c_str(), F_OK) < 0;
-    };
-    return policy::prove_enforcement(entries, own, is_free);
-}
-
 Status to_status(const Result<KernelPolicy>& policy) {
     return policy ? Status() : Status(Failure(Error(policy.error())));
 }
@@ -47,7 +37,7 @@ KernelSide KernelSide::set_up(const Options& options) {
     Status enforceable = fail(ECANCELED, "it is not asked for");
     if (is_wanted) {
         auto policy = KernelPolicy::load(options.runtime_dir, Scope::kAll);
-        enforceable = policy ? prove(*policy, options.runtime_dir) : to_status(policy);
+        enforceable = policy ? side.prove(*policy, options.runtime_dir) : to_status(policy);
         if (policy && !enforceable)
             if (auto removed = policy->remove_new_policy(); !removed) log::warning("{}", removed.error().what());
         if (policy) side.policy_ = std::move(*policy);
@@ -59,7 +49,10 @@ KernelSide KernelSide::set_up(const Options& options) {
         if (!policy) log::debug("The kernel sends no word of dead namespaces: {}", policy.error().what());
         if (policy) side.policy_ = std::move(*policy);
     }
-    if (side.choice_.level == Level::kEnforce) side.find_missed_calls();
+    if (side.choice_.level == Level::kEnforce && side.policy_->form() == policy::Form::kFunction)
+        side.choice_.reason +=
+            "; under preemption it may be left out of a call, and keeps the ranges of that time back: "
+            "bpf among lsm= would mend that";
     log_choice(side.choice_);
     for (const auto& program : side.missing()) {
         if (program.leaves_open.empty()) continue;
@@ -68,15 +61,18 @@ KernelSide KernelSide::set_up(const Options& options) {
     return side;
 }
 
-void KernelSide::find_missed_calls() {
-    auto missed_calls = policy_->missed_calls();
-    if (!missed_calls)
-        return log::error("Cannot tell which calls the kernel policy may miss: {}", missed_calls.error().what());
-    missed_calls_ = *std::move(missed_calls);
-    if (policy_->form() == policy::Form::kFunction)
-        choice_.reason +=
-            "; under preemption it may be left out of a call, and keeps the ranges of that time back: "
-            "bpf among lsm= would mend that";
+// A policy that may miss calls which nobody can count is none.
+Status KernelSide::prove(KernelPolicy& policy, const std::string& runtime_dir) {
+    auto entries = TRY(policy.entries());
+    std::string own = runtime_dir + "/nsresource";
+    // By the registry, too: the entries may have got lost.
+    auto is_free = [&](Uid id) {
+        return access(fmt::format("{}/registry/{}", own, registry::start_file(id)).c_str(), F_OK) < 0;
+    };
+    TRY(policy::prove_enforcement(entries, own, is_free));
+    missed_calls_ = TRY(policy.missed_calls());
+    TRY(missed_calls_.count());
+    return {};
 }
 
 // What other programs have missed is not what these count.

@@ -39,7 +39,7 @@ public:
 
 private:
     KernelSide() = default;
-    void find_missed_calls();
+    Status prove(policy::KernelPolicy& policy, const std::string& runtime_dir);
 
     policy::Choice choice_;
     std::optional<policy::KernelPolicy> policy_;

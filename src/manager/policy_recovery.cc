@@ -15,10 +15,13 @@ namespaces::Life PolicyRecovery::enter(const registry::Registration& registratio
         complete_claims(registration);
         return service::life_of(context_, registration.userns);
     }
-    Status entered = service::enter_policy(context_, registration);
+    // Files of the time before may carry its ids. That is written down first: from then on it looks like any other.
+    Status entered =
+        context_.level == policy::Level::kEnforce ? context_.used_set->mark_used(registration.starts()) : Status();
+    if (entered) entered = service::enter_policy(context_, registration);
     if (!entered) entered_ = std::move(entered);
     // Another namespace, below or above this one, may be the innermost.
-    for (Uid start : registration.starts()) unknown_.push_back(start);
+    std::ranges::copy(registration.starts(), std::back_inserter(unsettled_));
     // The new entry says nothing of a death before it.
     auto life = context_.prober.probe(registration.userns);
     if (life == namespaces::Life::kDead) static_cast<void>(context_.entries.mark_dead(registration.userns.inode));
@@ -47,7 +50,6 @@ void PolicyRecovery::keep(const registry::Registration& registration) {
 
 Status PolicyRecovery::complete() {
     TRY(std::move(entered_));
-    std::ranges::copy(unknown_, std::back_inserter(unsettled_));
     for (Uid start : unsettled_) {
         auto holder = TRY(service::innermost_holder(context_, start));
         if (holder) TRY(context_.entries.set_owner(start, *holder));

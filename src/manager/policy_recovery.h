@@ -15,13 +15,12 @@ class PolicyRecovery {
 public:
     explicit PolicyRecovery(service::Context& context) : context_(context) {}
 
-    /// A registration that nothing is known of counts from here on. Gives whether its namespace lives, looked at after
+    /// A registration that nothing is known of counts from here on, and at the level `enforce` its ranges are marked as
+    /// used. Gives whether its namespace lives, looked at after
     /// that, or a death in between would never be heard of.
     namespaces::Life enter(const registry::Registration& registration);
     /// It lives.
     void keep(const registry::Registration& registration);
-    /// First ids of ranges that nothing was known of: files of the time before may carry their ids.
-    const std::vector<Uid>& unknown() const { return unknown_; }
     /// The registry is in order: settles who has the delegated ranges, and removes everything else.
     Status complete();
 
@@ -33,7 +32,7 @@ private:
     std::set<NsInode> namespaces_;
     std::set<Uid> starts_;
     std::set<std::pair<CgroupId, NsInode>> cgroups_;
-    std::vector<Uid> unknown_, unsettled_;
+    std::vector<Uid> unsettled_;
 };
 
 }  // namespace nsr::manager

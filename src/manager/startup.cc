@@ -70,11 +70,15 @@ namespace {
 
 // A range whose namespace was not under the policy all the time is handed out again only when somebody has looked
 // through the file systems, whatever the level is by now.
-Status mark_unsafe_ranges(service::Context& context, const KernelSide& kernel, std::span<const Uid> in_use,
-                          std::span<const Uid> unwatched) {
-    if (context.level == policy::Level::kQuarantine) return context.used_set->mark_used(in_use);
-    if (context.level != policy::Level::kEnforce) return {};
-    return context.used_set->mark_used(kernel.was_enforced() ? unwatched : in_use);
+bool is_safe(service::Context& context, const KernelSide& kernel, const NsIdentity& identity) {
+    if (context.level != policy::Level::kEnforce) return true;
+    return kernel.was_enforced() && service::watch_over(context, identity) == service::Watch::kComplete;
+}
+
+Status mark_unsafe_ranges(service::Context& context, const KernelSide& kernel, std::span<const Uid> in_use) {
+    bool all = context.level == policy::Level::kQuarantine ||
+               (context.level == policy::Level::kEnforce && !kernel.was_enforced());
+    return all ? context.used_set->mark_used(in_use) : Status();
 }
 
 }  // namespace
@@ -86,15 +90,18 @@ Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelS
             log::error("Cannot repair what worker {} left: {}", writer, repaired.error().what());
     PolicyRecovery policy(context);
     std::vector<NsIdentity> living;
-    std::vector<Uid> in_use, unwatched;
+    std::vector<Uid> in_use;
     auto judge = [&](const registry::Registration& registration) {
         bool is_dead = policy.enter(registration) == namespaces::Life::kDead;
         // What was added to it goes first: the reaper sees to that.
         bool has_resources = !registration.cgroups.empty() || !registration.network_interfaces.empty();
         if (is_dead && !has_resources) {
-            if (service::watch_over(context, registration.userns) == service::Watch::kGaps)
-                std::ranges::copy(registration.starts(), std::back_inserter(unwatched));
-            return registry::Verdict::kRemove;
+            // Before the record goes: whoever is killed in between must not leave the range to the next one.
+            Status marked = is_safe(context, kernel, registration.userns)
+                                ? Status()
+                                : context.used_set->mark_used(registration.starts());
+            if (marked) return registry::Verdict::kRemove;
+            log::error("{} stays registered: {}", registration.name, marked.error().what());
         }
         living.push_back(registration.userns);
         for (Uid start : registration.starts()) in_use.push_back(start);
@@ -107,8 +114,7 @@ Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelS
                     report.broken);
     TRY_WITHIN("kernel policy", policy.complete());
     context.taken.rebuild(TRY(context.store.taken_starts()));
-    std::ranges::copy(policy.unknown(), std::back_inserter(unwatched));
-    TRY(mark_unsafe_ranges(context, kernel, in_use, unwatched));
+    TRY(mark_unsafe_ranges(context, kernel, in_use));
     if (context.level == policy::Level::kQuarantine) TRY(service::refill(context));
     return living;
 }

@@ -22,10 +22,15 @@ public:
     /// kAbsent: nothing is known of this namespace.
     enum class Mark { kAbsent, kAlive, kDead };
 
+    /// kSome: the maps are new, so that what was entered in others is not there yet.
+    enum class Scope { kAll, kSome };
+
     Entries() = default;
-    explicit Entries(Maps maps) : maps_(std::move(maps)) {}
+    Entries(Maps maps, Scope scope) : maps_(std::move(maps)), scope_(scope) {}
 
     bool exist() const { return maps_.has_value(); }
+    /// Whether a namespace without an entry has never been entered.
+    bool are_complete() const { return exist() && scope_ == Scope::kAll; }
     const std::optional<Maps>& maps() const { return maps_; }
 
     /// From now on the namespace counts as registered. ENOSPC: there are too many.
@@ -62,6 +67,7 @@ public:
 
 private:
     std::optional<Maps> maps_;
+    Scope scope_ = Scope::kAll;
 };
 
 }  // namespace nsr::policy

@@ -25,20 +25,19 @@ Result<Entries> KernelPolicy::entries() const {
     maps.owners = TRY(open_map("owners"));
     maps.cgroups = TRY(open_map("cgroups"));
     maps.missed = TRY(open_map("missed"));
-    return Entries(std::move(maps));
+    return Entries(std::move(maps), loaded_.maps_are_new ? Entries::Scope::kSome : Entries::Scope::kAll);
 }
 
-// A note that is left out does no harm, as a rule: without one the judge is stricter. But for that of a key's
-// permissions.
+// Judges only: without a note they are stricter.
 Result<MissedCalls> KernelPolicy::missed_calls() const {
     std::vector<uint32_t> programs;
     if (loaded_.policy.empty()) return MissedCalls();
     for (const auto& known : policy_programs()) {
         auto link = open_pin(fmt::format("{}/{}", pins_.path_of(loaded_.policy), known.name));
-        if (!link) continue;
+        if (!link && link.error().code() == ENOENT) continue;  // the kernel has no place for it
+        if (!link) return Failure(std::move(link).error());
         auto info = TRY(object_info<bpf_link_info>(link->borrow()));
-        bool counts = info.tracing.attach_type == BPF_MODIFY_RETURN || known.name == "note_setperm";
-        if (counts) programs.push_back(info.prog_id);
+        if (info.tracing.attach_type == BPF_MODIFY_RETURN) programs.push_back(info.prog_id);
     }
     return MissedCalls(std::move(programs));
 }
@@ -55,8 +54,12 @@ std::vector<Program> KernelPolicy::missing() const {
 
 Status KernelPolicy::remove_others(OldPolicy old_policy) const {
     std::vector<std::string> keep{loaded_.maps, loaded_.deaths, loaded_.policy};
-    if (old_policy == OldPolicy::kKeep)
+    if (old_policy == OldPolicy::kRemove) {
+        TRY(pins_.ensure(kEnforcedMark));
+        keep.emplace_back(kEnforcedMark);
+    } else {
         for (auto& name : pins_.list("policy-")) keep.push_back(std::move(name));
+    }
     return pins_.remove_others(keep);
 }
 

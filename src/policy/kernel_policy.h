@@ -33,8 +33,9 @@ public:
     /// Programs that this kernel has no place for.
     std::vector<Program> missing() const;
 
-    /// Everything that was attached or pinned before, and is replaced by now: once the entries are complete. Namespaces
-    /// that were made when the policy was at work may need it still, when it is not asked for any more.
+    /// Everything that was attached or pinned before, and is replaced by now: once the entries are complete, and ranges
+    /// of the time before are marked as used; from here on was_enforced() counts, until it is asked to keep an old
+    /// policy. Namespaces that were made when that was at work may need it still, when it is not asked for any more.
     enum class OldPolicy { kKeep, kRemove };
     Status remove_others(OldPolicy old_policy) const;
     /// Takes the policy back that load() has just attached; one that was there before stays.

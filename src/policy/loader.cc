@@ -98,7 +98,6 @@ private:
     PolicySkeleton policy_;
     DeathsSkeleton deaths_;
     MapSet maps_;
-    bool maps_are_new_ = false;
     Loaded loaded_;
     Form form_ = available_form();
 };
@@ -146,7 +145,7 @@ Status Loader::find_or_create_maps() {
         return {};
     }
     maps_ = TRY(create_maps());
-    maps_are_new_ = true;
+    loaded_.maps_are_new = true;
     return {};
 }
 
@@ -266,10 +265,11 @@ Result<std::string> Loader::provide_policy() {
     TRY(choose_programs());
     std::string prefix =
         fmt::format("policy-{}-{}-", version_of(policy_bpf::elf_bytes), form_ == Form::kHook ? "hook" : "function");
-    loaded_.was_enforced = !maps_are_new_ && has_other_policy(prefix);
+    bool was_marked = !loaded_.maps_are_new && !pins_.list(kEnforcedMark).empty();
+    loaded_.was_enforced = was_marked && has_other_policy(prefix);
     for (const auto& directory : pins_.list(prefix)) {
         Status good = require_all_pinned(directory);
-        loaded_.was_enforced = loaded_.was_enforced || good;
+        loaded_.was_enforced = loaded_.was_enforced || (was_marked && good);
         if (good) return directory;
         log::warning("Kernel programs in {} are replaced: {}", pins_.path_of(directory), good.error().what());
     }
@@ -331,12 +331,17 @@ Result<Loaded> load_here(const std::string& runtime_dir, Scope scope) {
 Result<Loaded> load_programs(const std::string& runtime_dir, Scope scope) {
     auto load = [&]() -> Result<std::vector<std::string>> {
         auto loaded = TRY(load_here(runtime_dir, scope));
-        return std::vector{loaded.maps, loaded.deaths, loaded.policy, std::string(loaded.policy_is_new ? "new" : ""),
-                           std::string(loaded.was_enforced ? "enforced" : "")};
+        auto word = [](bool is_so) { return std::string(is_so ? "yes" : ""); };
+        return std::vector{loaded.maps,
+                           loaded.deaths,
+                           loaded.policy,
+                           word(loaded.policy_is_new),
+                           word(loaded.maps_are_new),
+                           word(loaded.was_enforced)};
     };
     auto lines = TRY(in_child(load));
-    if (lines.size() != 5) return fail(EBADMSG, "the process that loads the kernel programs was cut off");
-    return Loaded{lines[0], lines[1], lines[2], !lines[3].empty(), !lines[4].empty()};
+    if (lines.size() != 6) return fail(EBADMSG, "the process that loads the kernel programs was cut off");
+    return Loaded{lines[0], lines[1], lines[2], !lines[3].empty(), !lines[4].empty(), !lines[5].empty()};
 }
 
 }  // namespace nsr::policy

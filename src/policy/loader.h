@@ -12,13 +12,17 @@ enum class Scope {
     kAll,     ///< and enforce the policy
 };
 
+/// An empty directory among the pins, from the moment on when everything that is registered is under the policy.
+inline constexpr char kEnforcedMark[] = "enforced";
+
 /// The names of what is attached, below the PinDirectory.
 struct Loaded {
     std::string maps, deaths;
     std::string policy;  ///< empty: it was not asked for
     /// Not there before, so that it can be taken back.
     bool policy_is_new = false;
-    /// The policy, of this version or another one, has been at work on these maps before.
+    bool maps_are_new = false;
+    /// The policy, of this version or another one, has been at work on these maps all the time.
     bool was_enforced = false;
 };
 

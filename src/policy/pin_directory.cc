@@ -136,6 +136,10 @@ Result<std::string> PinDirectory::make_new(const std::string& prefix) const {
     return fail(EEXIST, "{} is full", path_);
 }
 
+Status PinDirectory::ensure(const std::string& name) const {
+    return sys::ensure_directory(sys::kCwd, path_of(name), kMode);
+}
+
 Status PinDirectory::remove(const std::string& name) const { return remove_tree(path_of(name)); }
 
 Status PinDirectory::remove_others(const std::vector<std::string>& names) const {

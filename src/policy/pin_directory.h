@@ -25,6 +25,8 @@ public:
     std::vector<std::string> list(const std::string& prefix) const;
     /// A new, empty one: its name.
     Result<std::string> make_new(const std::string& prefix) const;
+    /// Makes an empty one, unless it is there.
+    Status ensure(const std::string& name) const;
     /// Removes it with all its pins.
     Status remove(const std::string& name) const;
     /// Removes all but these.

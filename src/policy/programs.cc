@@ -9,7 +9,7 @@ namespace {
 
 using enum Program::Need;
 
-constexpr std::array<Program, 31> kPrograms{{
+constexpr std::array<Program, 34> kPrograms{{
     {"note_mkdir", "vfs_mkdir", ""},
     {"note_mknod", "vfs_mknod", ""},
     {"note_symlink", "vfs_symlink", ""},
@@ -41,9 +41,12 @@ constexpr std::array<Program, 31> kPrograms{{
     {"judge_shmctl", "security_shm_shmctl", "shm_shmctl"},
     {"judge_semctl", "security_sem_semctl", "sem_semctl"},
     {"judge_msgctl", "security_msg_queue_msgctl", "msg_queue_msgctl"},
-    // Only a kernel without keys lacks these two.
+    // Only a kernel without keys lacks these.
     {"judge_key", "security_key_permission", "key_permission", kIfThere},
     {"note_setperm", "keyctl_setperm_key", "", kIfThere},
+    {"note_key_chown", "keyctl_chown_key", "", kIfThere},
+    {"note_key_timeout", "keyctl_set_timeout", "", kIfThere},
+    {"note_key_restriction", "keyctl_restrict_keyring", "", kIfThere},
     {"judge_setgroups", "security_task_fix_setgroups", "task_fix_setgroups"},
 }};
 

@@ -51,7 +51,7 @@ policy::Entries take_entries() {
                                UniqueFd(pool::kMissedFd)};
     for (int fd : {pool::kNamespacesFd, pool::kOwnersFd, pool::kCgroupsFd, pool::kMissedFd})
         fcntl(fd, F_SETFD, FD_CLOEXEC);
-    return policy::Entries(std::move(maps));
+    return policy::Entries(std::move(maps), policy::Entries::Scope::kAll);
 }
 
 Result<service::Context> open_context(const Arguments& arguments, const pool::Channel& channel) {

@@ -71,35 +71,42 @@ Companion::~Companion() {
     if (pid_ > 0) end(pid_);
 }
 
-int send_descriptor(BorrowedFd socket, BorrowedFd fd) {
+namespace {
+
+/// A message of one byte, with room for one descriptor.
+struct Parcel {
+    Parcel() {
+        message.msg_iov = &data;
+        message.msg_iovlen = 1;
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
+    }
+    Parcel(const Parcel&) = delete;
+    Parcel& operator=(const Parcel&) = delete;
+
     char byte = 'x';
     iovec data{&byte, 1};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
     msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
+};
+
+}  // namespace
+
+int send_descriptor(BorrowedFd socket, BorrowedFd fd) {
+    Parcel parcel;
+    cmsghdr* header = CMSG_FIRSTHDR(&parcel.message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof(int));
     const int number = fd.get();
     std::memcpy(CMSG_DATA(header), &number, sizeof number);
-    return code_of(::sendmsg(socket.get(), &message, 0));
+    return code_of(::sendmsg(socket.get(), &parcel.message, 0));
 }
 
 UniqueFd receive_descriptor(BorrowedFd socket) {
-    char byte = 0;
-    iovec data{&byte, 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    if (::recvmsg(socket.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) < 0) return UniqueFd();
-    const cmsghdr* header = CMSG_FIRSTHDR(&message);
+    Parcel parcel;
+    if (::recvmsg(socket.get(), &parcel.message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) < 0) return UniqueFd();
+    const cmsghdr* header = CMSG_FIRSTHDR(&parcel.message);
     if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return UniqueFd();
     int fd = -1;
     std::memcpy(&fd, CMSG_DATA(header), sizeof fd);

@@ -121,6 +121,42 @@ int persistent_into_session() {
     return key < 0 && errno == EOPNOTSUPP ? lacking(errno) : code_of(key);
 }
 
+constexpr long kOpenToAll = 0x3f3f3f3f, kOpenToOwner = 0x3f3f0000;
+
+/// It is opened to everybody inside, and linked from outside, where no serial number is a secret.
+Attempt linked_from_outside(Stage& stage) {
+    const Page page;
+    const int code = run_child([&] {
+        if (const int joined = join_as_user(); joined != 0) return joined;
+        Serial key = 0;
+        const int answer = inside(stage.managed(), {}, [&] {
+            // Possessed by its session, and kept by its user.
+            if (keyctl(KEYCTL_JOIN_SESSION_KEYRING) < 0) return lacking(errno);
+            key = add("user", "channels-open", KEY_SPEC_SESSION_KEYRING);
+            if (key < 0 || keyctl(KEYCTL_LINK, key, KEY_SPEC_USER_KEYRING) < 0) return lacking(errno);
+            std::memcpy(page.text, &key, sizeof key);
+            return code_of(keyctl(KEYCTL_SETPERM, key, kOpenToAll));
+        });
+        std::memcpy(&key, page.text, sizeof key);
+        keyctl(KEYCTL_LINK, key, KEY_SPEC_SESSION_KEYRING);
+        const std::string found = found_in_session();
+        std::strncpy(page.text, found.c_str(), 4095);
+        return answer;
+    });
+    const std::string found = page.text;
+    return tried(code, found.empty() ? std::vector<std::string>{} : std::vector<std::string>{"key " + found});
+}
+
+int change_own_key() {
+    const Serial key = add("user", "channels", KEY_SPEC_PROCESS_KEYRING);
+    const Serial keyring = add("keyring", "channels-ring", KEY_SPEC_PROCESS_KEYRING);
+    if (key < 0 || keyring < 0) return lacking(errno);
+    if (keyctl(KEYCTL_SETPERM, key, kOpenToOwner) < 0) return errno;
+    if (keyctl(KEYCTL_SET_TIMEOUT, key, 1000) < 0) return errno;
+    if (keyctl(KEYCTL_CHOWN, key, -1, 0) < 0) return errno;
+    return code_of(keyctl(KEYCTL_RESTRICT_KEYRING, keyring));
+}
+
 /// An owner may give a key to a group that he is in.
 int give_to_group(uint32_t group) {
     return code_of(keyctl(KEYCTL_CHOWN, KEY_SPEC_SESSION_KEYRING, -1, static_cast<long>(group)));
@@ -193,6 +229,8 @@ void add_keys(Table& table) {
         const uint32_t id = s.self().delegated;
         return in_session(s.self(), {.uid = 0, .gid = id}, [id] { return give_to_group(id); });
     });
+    table.channel("own key opened to all, and linked from outside", Where::kOnce, linked_from_outside);
+    control("own key: permissions, time limit, group, restriction", {}, change_own_key);
     control("session keyring of its own, keys in it", {}, use_own_session);
     control("named session keyring", {}, use_named_session);
     control("thread, process and user keyrings", {}, use_own_keyrings);

@@ -87,6 +87,16 @@ class Fairness(DaemonTest):
     def test_half_messages_with_descriptors(self):
         self.check_rests(self.check_crowd(half_message_with_descriptors))
 
+    def test_half_messages_of_clients_that_are_gone(self):
+        """They are let go at once: what is on its way in them counts against their uid."""
+        service = self.instance()
+        before = service.descriptors()[0]
+        crowd = Crowd(1000, 100, half_message_with_descriptors)
+        process.wait_until(lambda: service.descriptors()[0] >= before + 100, 'connections')
+        crowd.close()
+        # Half of what a message may take to be whole.
+        process.wait_until(lambda: service.descriptors()[0] <= before, 'end of them', 5)
+
     def test_half_long_messages(self):
         self.check_crowd(half_long_message, 60)
 

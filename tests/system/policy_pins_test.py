@@ -154,6 +154,42 @@ class Untrusted(PolicyTest):
         self.check_restricted(one)
 
 
+class Unwatched(PolicyTest):
+    """Files of a time without the policy may carry the ids of ranges that were in use: they are not handed out again."""
+
+    def start_of_the_next(self, harm):
+        service = self.enforcing()
+        one = self.managed(name='one')
+        service.kill()
+        harm(service.pins)
+        service.start()
+        self.check_level(service, 'enforce')
+        one.close()
+        self.wait_gone(service, one)
+        return one.start, self.managed(name='one').start
+
+    def test_watched(self):
+        """Where nothing is missing, a name gets its range again."""
+        before, after = self.start_of_the_next(lambda pins: None)
+        self.assertEqual(after, before)
+
+    def test_without_pins(self):
+        before, after = self.start_of_the_next(lambda pins: pins.remove())
+        self.assertNotEqual(after, before)
+
+    def test_without_the_mark(self):
+        """As after a time at another level, or a start that was cut short."""
+        before, after = self.start_of_the_next(lambda pins: os.rmdir(pins.at('enforced')))
+        self.assertNotEqual(after, before)
+
+    def test_without_an_entry(self):
+        def empty(pins):
+            with pins.map('namespaces') as entries:
+                entries.delete_all(entries.keys())
+        before, after = self.start_of_the_next(empty)
+        self.assertNotEqual(after, before)
+
+
 class Lost(PolicyTest):
     """Entries that somebody removed are made again from the registry."""
 

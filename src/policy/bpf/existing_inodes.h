@@ -60,7 +60,7 @@ __noinline int judge_acl_part(struct acl* acl) {
 
 static __noinline int judge_acl(struct dentry* dentry, __u64 mapping, __u64 entries, __u32 count) {
     struct inode* inode = dentry->d_inode;
-    if (!inode || inode->i_sb->s_flags & SB_NOUSER) return 0;
+    if (!inode || is_nowhere(inode->i_sb)) return 0;
     struct acl part = {entries, mapping, number_of(current_cred()->user_ns), number_of(inode->i_sb->s_user_ns), 0};
     if (!nearest_registered(part.userns)) return 0;
     for (__u32 i = 0; i < ACL_PARTS && count; i++) {

@@ -49,26 +49,37 @@ static __always_inline int judge_key_link(const struct key* key, __u32 nearest) 
     return gid_owner && gid_owner != own ? -EPERM : 0;
 }
 
-/* Whoever may link a key puts it into a keyring of his own, also from outside, where nobody is asked. So a key with
- * transient ids stays closed to all but its possessor and its owner. */
-#define KEY_GRP_LINK 0x00001000
-#define KEY_OTH_LINK 0x00000010
-SEC("fentry/keyctl_setperm_key")
-int note_setperm(__u64* ctx) {
+/* What a key is about to be asked for: the judge is told only that it is to be changed. */
+static __always_inline int note_key_change(__u32 permissions) {
     if (!is_in_user_namespace(current_cred())) return 0;
     struct notes* notes = own_notes();
     if (!notes) return 0;
-    notes->key_permissions = (__u32)ctx[1];
-    notes->has_key_permissions = 1;
+    notes->key_permissions = permissions;
+    notes->has_key_change = 1;
     return 0;
 }
 
-static __always_inline bool opens_key_to_others(void) {
+SEC("fentry/keyctl_setperm_key")
+int note_setperm(__u64* ctx) { return note_key_change((__u32)ctx[1]); }
+
+SEC("fentry/keyctl_chown_key")
+int note_key_chown(__u64* ctx) { return note_key_change(0); }
+
+SEC("fentry/keyctl_set_timeout")
+int note_key_timeout(__u64* ctx) { return note_key_change(0); }
+
+SEC("fentry/keyctl_restrict_keyring")
+int note_key_restriction(__u64* ctx) { return note_key_change(0); }
+
+/* Whoever may link a key puts it into a keyring of his own, also from outside, where nobody is asked. So a key with
+ * transient ids stays closed to all but its possessor and its owner; where nothing was noted, it might be opened. */
+#define KEY_GRP_LINK 0x00001000
+#define KEY_OTH_LINK 0x00000010
+static __always_inline bool may_open_key_to_others(void) {
     struct notes* notes = own_notes();
-    if (!notes) return true;
-    bool opens = notes->has_key_permissions && notes->key_permissions & (KEY_GRP_LINK | KEY_OTH_LINK);
-    notes->has_key_permissions = 0;
-    return opens;
+    if (!notes || !notes->has_key_change) return true;
+    notes->has_key_change = 0;
+    return notes->key_permissions & (KEY_GRP_LINK | KEY_OTH_LINK);
 }
 
 /* keyctl(2) KEYCTL_CHOWN gives a key that somebody else owns to any group of the task. In a namespace of `type: self`
@@ -78,7 +89,7 @@ static __always_inline int judge_key_change(__u64 userns, const struct key* key,
     struct nsr_namespace* registration = bpf_map_lookup_elem(&namespaces, &nearest);
     bool is_self = registration && registration->flags & NSR_SETGROUPS_DENIED;
     if (is_self && !is_transient(cred->fsuid.val) && !is_transient(cred->fsgid.val)) return 0;
-    if (opens_key_to_others()) return -EPERM;
+    if (may_open_key_to_others()) return -EPERM;
     __u32 key_owner = owner_of(BPF_CORE_READ(key, uid.val), nearest);
     return key_owner && dies_before(userns, key_owner, nearest) ? 0 : -EPERM;
 }

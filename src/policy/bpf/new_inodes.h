@@ -17,7 +17,7 @@
 #define MQUEUE_MAGIC 0x19800202
 #define OVERLAYFS_MAGIC 0x794c7630
 
-/* vfs_create() has had no directory since Linux 6.19; set by whoever loads the program. */
+/* Newer kernels' vfs_create() is not given the directory; set by whoever loads the program. */
 const volatile bool vfs_create_has_no_dir = false;
 
 SEC("fentry/vfs_mkdir")
@@ -48,23 +48,19 @@ int note_create(__u64* ctx) {
 
 /* What system calls do, open(2) with O_CREAT among it; what the kernel does for overlayfs goes through the functions
  * above alone. Both may be noted: it is the same mount. */
-SEC("fmod_ret/security_path_mkdir")
-int BPF_PROG(note_path_mkdir, const struct path* dir) {
+static __always_inline int note_path(const struct path* dir) {
     note_mapping(mapping_of(dir->mnt), number_of(dir->dentry->d_inode));
     return 0;
 }
+
+SEC("fmod_ret/security_path_mkdir")
+int BPF_PROG(note_path_mkdir, const struct path* dir) { return note_path(dir); }
 
 SEC("fmod_ret/security_path_mknod")
-int BPF_PROG(note_path_mknod, const struct path* dir) {
-    note_mapping(mapping_of(dir->mnt), number_of(dir->dentry->d_inode));
-    return 0;
-}
+int BPF_PROG(note_path_mknod, const struct path* dir) { return note_path(dir); }
 
 SEC("fmod_ret/security_path_symlink")
-int BPF_PROG(note_path_symlink, const struct path* dir) {
-    note_mapping(mapping_of(dir->mnt), number_of(dir->dentry->d_inode));
-    return 0;
-}
+int BPF_PROG(note_path_symlink, const struct path* dir) { return note_path(dir); }
 
 /* The mount options grpid and bsdgroups give a new inode the group of its directory. Of ext4 it is known whether it has
  * them, if its module was there when the program was loaded. */
