@@ -26,6 +26,7 @@ def parse():
     run.add_argument('command', nargs='+', help='the command, after "--"')
     test = commands.add_parser('test', help='boots a kernel once, and runs the tests of the policy and the service')
     test.add_argument('--kernel', choices=kernels.SUITES, default='6.12')
+    test.add_argument('--lsm', help='as above')
     test.add_argument('--enforcement', default='enforce', metavar='LEVEL')
     test.add_argument('--systemd', action='store_true', help='installs the service, and has systemd start it')
     test.add_argument('--timeout', type=float, default=1500, metavar='SECONDS')
@@ -54,7 +55,7 @@ def run(options):
 def test(options):
     kernel = kernels.fetch(options.kernel, options.cache)
     build = os.path.dirname(options.binaries) if options.systemd else None
-    machine = Machine(options.kernel, kernel, options.cache, install=build, level=options.enforcement)
+    machine = Machine(options.kernel, kernel, options.cache, options.lsm, install=build, level=options.enforcement)
     command = ['/usr/bin/python3', os.path.join(HERE, 'systemd_check.py'), options.enforcement]
     if not options.systemd:
         command = ['/usr/bin/python3', os.path.join(HERE, 'batch.py'), options.binaries, options.enforcement]
