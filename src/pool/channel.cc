@@ -12,30 +12,35 @@ namespace {
 struct Wire {
     MessageType type;
     uint32_t count;
+    uint32_t has_fd, has_parcel;
     uint64_t connection_id;
     struct ucred peer;
     pid_t writer;
 };
 
-constexpr size_t kControlSize = CMSG_SPACE(sizeof(int));
+constexpr size_t kMaxFds = 2;
+constexpr size_t kControlSize = CMSG_SPACE(kMaxFds * sizeof(int));
 
-void attach_fd(struct msghdr& header, std::span<char> control, int fd) {
+void attach_fds(struct msghdr& header, std::span<char> control, std::span<const int> fds) {
     header.msg_control = control.data();
-    header.msg_controllen = control.size();
+    header.msg_controllen = CMSG_SPACE(fds.size_bytes());
     struct cmsghdr* item = CMSG_FIRSTHDR(&header);
     item->cmsg_level = SOL_SOCKET;
     item->cmsg_type = SCM_RIGHTS;
-    item->cmsg_len = CMSG_LEN(sizeof fd);
-    memcpy(CMSG_DATA(item), &fd, sizeof fd);
+    item->cmsg_len = CMSG_LEN(fds.size_bytes());
+    memcpy(CMSG_DATA(item), fds.data(), fds.size_bytes());
 }
 
-UniqueFd detach_fd(struct msghdr& header) {
-    int fd = -1;
+std::vector<UniqueFd> detach_fds(struct msghdr& header) {
+    std::vector<UniqueFd> fds;
     struct cmsghdr* item = CMSG_FIRSTHDR(&header);
-    if (item && item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS &&
-        item->cmsg_len == CMSG_LEN(sizeof fd))
-        memcpy(&fd, CMSG_DATA(item), sizeof fd);
-    return UniqueFd(fd);
+    if (!item || item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) return fds;
+    for (size_t at = 0; at + sizeof(int) <= item->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
+        int fd = -1;
+        memcpy(&fd, CMSG_DATA(item) + at, sizeof fd);
+        fds.emplace_back(fd);
+    }
+    return fds;
 }
 
 }  // namespace
@@ -47,6 +52,8 @@ Status Channel::send(const Message& message) const {
     wire.connection_id = message.connection_id;
     wire.peer = message.peer;
     wire.writer = message.writer;
+    wire.has_fd = message.fd ? 1 : 0;
+    wire.has_parcel = message.parcel ? 1 : 0;
     std::array<struct iovec, 2> parts{
         {{&wire, sizeof wire},
          {const_cast<NsIdentity*>(message.namespaces.data()), message.namespaces.size() * sizeof(NsIdentity)}}};
@@ -54,7 +61,9 @@ Status Channel::send(const Message& message) const {
     header.msg_iov = parts.data();
     header.msg_iovlen = parts.size();
     alignas(struct cmsghdr) std::array<char, kControlSize> control{};
-    if (message.fd) attach_fd(header, control, message.fd.get());
+    std::array<int, kMaxFds> fds{message.fd ? message.fd.get() : message.parcel.get(), message.parcel.get()};
+    size_t fd_count = wire.has_fd + wire.has_parcel;
+    if (fd_count > 0) attach_fds(header, control, std::span(fds).first(fd_count));
     for (;;) {
         ssize_t n = sendmsg(socket_.get(), &header, MSG_NOSIGNAL);
         int code = errno;
@@ -81,10 +90,13 @@ Result<std::optional<Message>> Channel::receive() const {
     if (n < 0) return fail_errno(code, "receive on the worker channel");
     if (n == 0) return std::optional<Message>();
     Message message;
-    message.fd = detach_fd(header);
+    auto fds = detach_fds(header);
     if (static_cast<size_t>(n) < sizeof wire || wire.count > kMaxNamespaces ||
+        fds.size() != wire.has_fd + wire.has_parcel ||
         static_cast<size_t>(n) != sizeof wire + wire.count * sizeof(NsIdentity))
         return fail(EBADMSG, "malformed message on the worker channel");
+    if (wire.has_parcel) message.parcel = std::move(fds.back());
+    if (wire.has_fd) message.fd = std::move(fds.front());
     message.type = wire.type;
     message.connection_id = wire.connection_id;
     message.peer = wire.peer;

@@ -15,7 +15,7 @@ namespace nsr::pool {
 
 enum class MessageType : uint32_t {
     // manager to worker
-    kServe,    ///< a connection, as the message's descriptor
+    kServe,    ///< a connection, as the message's descriptor, and what was read from it before
     kRelease,  ///< registrations whose namespace is dead, to be taken back
     kRepair,   ///< a worker of this process id died: undo what it left half done
     kRefill,   ///< mark fresh ranges ahead
@@ -23,6 +23,7 @@ enum class MessageType : uint32_t {
     // worker to manager
     kReady,             ///< up, and waiting
     kConnectionIdle,    ///< the connection has nothing more to say at present
+    kConnectionParked,  ///< a message is longer than what the client's socket holds; what was read of it is in a parcel
     kConnectionClosed,  ///< it is over
     kRegistered,        ///< namespaces that now have a registration
     kJobDone,           ///< a release or repair has ended; namespaces that could not be released yet are named
@@ -34,10 +35,11 @@ enum class MessageType : uint32_t {
 /// One message between the manager and a worker.
 struct Message {
     MessageType type{};
-    uint64_t connection_id = 0;  ///< kServe, kConnectionIdle, kConnectionClosed
+    uint64_t connection_id = 0;  ///< kServe, kConnectionIdle, kConnectionParked, kConnectionClosed
     struct ucred peer{};         ///< kServe
     pid_t writer = 0;            ///< kRepair
     UniqueFd fd;                 ///< kServe, kKeepMount
+    UniqueFd parcel;             ///< kServe, kConnectionParked; may be empty
     std::vector<NsIdentity> namespaces;
 };
 

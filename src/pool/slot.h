@@ -13,10 +13,16 @@ namespace nsr::pool {
 enum class WorkerState : uint32_t {
     kIdle,       ///< waits for the next message of the manager
     kGiven,      ///< was sent a connection, and has not looked at it yet
-    kBusy,       ///< has a connection or a job
+    kReading,    ///< has a connection, and takes in what is there, or lets go of what it took in; no call is under way
+    kBusy,       ///< is at a call or a job
     kLingering,  ///< has answered, and waits a moment for the next request on the same connection
     kClaimed,    ///< was lingering when the manager took its connection away, to give it another one
 };
+
+/// For a worker to take in what is there, to refuse it, and to let go of its descriptors, in microseconds.
+inline constexpr uint64_t kReadingUsec = 5'000'000;
+/// For a release, repair or refill.
+inline constexpr uint64_t kJobUsec = 60'000'000;
 
 /// A page of memory shared by the manager and one worker. It saves a message for each request: a worker that keeps a
 /// connection for its next request says so here, and the manager takes it back with one atomic exchange.
@@ -41,11 +47,17 @@ public:
         return page_->state.compare_exchange_strong(from, to) ? Swap::kDone : Swap::kNotSo;
     }
 
-    /// When the manager will kill the worker, in microseconds of CLOCK_MONOTONIC; 0: it may take its time.
+    /// When the manager will kill the worker, in microseconds of CLOCK_MONOTONIC; 0: it is idle or lingers. The manager
+    /// sets it before it hands over anything: from then on until it is idle a worker is never without, since a client's
+    /// descriptors can hold it in the kernel even while it only reads or closes.
     uint64_t deadline_usec() const { return page_->deadline_usec.load(); }
     void set_deadline_usec(uint64_t when) { page_->deadline_usec.store(when); }
 
-    /// Connections are waiting, so a worker should not linger.
+    /// When the worker began with its latest call, in microseconds of CLOCK_MONOTONIC.
+    uint64_t active_usec() const { return page_->active_usec.load(); }
+    void set_active_usec(uint64_t when) { page_->active_usec.store(when); }
+
+    /// Connections are waiting, so a worker should not linger, nor go on with what is left in a queue.
     enum class Demand : uint32_t { kNone, kWaiting };
     Demand demand() const { return page_->demand.load(); }
     void set_demand(Demand demand) { page_->demand.store(demand); }
@@ -55,6 +67,7 @@ private:
         std::atomic<WorkerState> state;
         std::atomic<Demand> demand;
         std::atomic<uint64_t> deadline_usec;
+        std::atomic<uint64_t> active_usec;
     };
 
     Slot(UniqueFd fd, Page* page) : fd_(std::move(fd)), page_(page) {}

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "varlink/reader.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <algorithm>
 #include <cstring>
 #include <iterator>
 #include <utility>
+
+#include "varlink/ancillary.h"
 
 namespace nsr::varlink {
 
@@ -13,26 +17,7 @@ namespace {
 
 constexpr size_t kSmallestWindow = 4096;
 constexpr size_t kLargestWindow = size_t{256} << 10;
-/// The kernel's SCM_MAX_FD.
-constexpr size_t kMaxFdsAtOnce = 253;
-
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
-/// Owns every descriptor of a received message, before anything else is looked at.
-std::vector<UniqueFd> own_fds(msghdr& message) {
-    std::vector<UniqueFd> fds;
-    for (cmsghdr* c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        fds.reserve(fds.size() + count);
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-            std::memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof fd);
-            fds.emplace_back(fd);
-        }
-    }
-    return fds;
-}
 
 }  // namespace
 
@@ -63,11 +48,43 @@ Result<Reader::Input> Reader::step() {
         at_end_ = true;
         return Input::kEnd;
     }
+    size_t size = limits_.rest == Limits::Rest::kLeave ? wanted_part(peeked->size, window) : peeked->size;
+    if (size == 0) return Input::kLeft;
     if (peeked->fds == Fds::kSome)
-        TRY(take_with_fds(peeked->size));
+        TRY(take_with_fds(size));
     else
-        TRY(take(peeked->size, Fds::kNone));
+        TRY(take(size, Fds::kNone));
     return Input::kReceived;
+}
+
+/// Of what was peeked, all to the end of the last message. Where none ends there, nothing, unless more is there than
+/// was seen, or some of the message was taken in before: then there is no way but to go on.
+size_t Reader::wanted_part(size_t peeked, size_t window) const {
+    std::string_view seen(buffer_.data() + end_, peeked);
+    if (size_t last = seen.rfind('\0'); last != seen.npos) return last + 1;
+    if (has_partial() || peeked == window) return peeked;
+    // A peek ends behind the first packet with descriptors.
+    int queued = 0;
+    bool is_all = ::ioctl(socket_.get(), SIOCINQ, &queued) == 0 && static_cast<size_t>(queued) <= peeked;
+    return is_all ? 0 : peeked;
+}
+
+Reader::Unfinished Reader::take_unfinished() {
+    Unfinished unfinished{std::string(buffer_.data() + partial_, end_ - partial_), std::exchange(partial_fds_, {})};
+    partial_ = scanned_ = end_ = 0;
+    only_space_ = true;
+    return unfinished;
+}
+
+Status Reader::resume(Unfinished unfinished) {
+    if (unfinished.text.size() > limits_.max_message) return fail(EMSGSIZE, "the beginning of a message is too large");
+    if (unfinished.text.find('\0') != std::string::npos) return fail(EBADMSG, "a message ends in its beginning");
+    buffer_.assign(unfinished.text.begin(), unfinished.text.end());
+    partial_ = scanned_ = 0;
+    end_ = buffer_.size();
+    only_space_ = true;
+    partial_fds_ = std::move(unfinished.fds);
+    return scan();
 }
 
 /// A byte sent with MSG_OOB would make poll(2) say that there is something to read, and recvmsg(2) that there is
@@ -139,14 +156,13 @@ size_t Reader::piece_before(size_t stop) const {
 
 /// Reads `size` bytes, all of which are known to be there, and cuts them into messages.
 Result<Reader::Taken> Reader::take(size_t size, Fds allowed) {
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxFdsAtOnce)];
     iovec part{buffer_.data() + end_, size};
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
     // There is room even where no descriptor is expected: one that comes against all knowledge must be seen.
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
+    FdBuffer room;
+    room.prepare(message);
     ssize_t n = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     int code = errno;
     if (n < 0) return fail_errno(code, "receive");

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <deque>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -28,10 +29,14 @@ public:
         size_t max_message = size_t{2} << 20;
         /// Descriptors of one message; the kernel passes no more than 253 at a time.
         size_t max_fds = 253;
+        /// What becomes of the beginning of a message whose end is not there yet: it is taken in, or left to a later
+        /// reader as far as that is possible.
+        enum class Rest { kTake, kLeave } rest = Rest::kTake;
     };
     enum class Input {
         kReceived,  ///< Something came, or messages wait already: pop() them, then receive() again.
         kNothing,   ///< Nothing there: poll for POLLIN.
+        kLeft,      ///< Only the beginning of a message is there, and stays there: POLLIN says nothing (Rest::kLeave).
         kEnd,       ///< The peer will send no more.
     };
 
@@ -45,6 +50,16 @@ public:
 
     /// The next complete message, in order.
     std::optional<RawMessage> pop();
+
+    /// What was taken in of an unfinished message, to be given to another reader of the same connection as the first
+    /// thing that it gets. Only while no complete message waits.
+    struct Unfinished {
+        std::string text;
+        std::vector<UniqueFd> fds;
+    };
+    Unfinished take_unfinished();
+    /// EMSGSIZE, EBADMSG: it is none.
+    Status resume(Unfinished unfinished);
 
     /// Whether complete messages wait for pop().
     bool has_message() const { return !complete_.empty(); }
@@ -69,6 +84,7 @@ private:
     Status accept_urgent_data();
     void make_room();
     Result<std::optional<Peeked>> peek(size_t size);
+    size_t wanted_part(size_t peeked, size_t window) const;
     Status take_with_fds(size_t size);
     size_t piece_before(size_t stop) const;
     Result<Taken> take(size_t size, Fds allowed);

@@ -51,10 +51,8 @@ void Server::add_method(std::string_view full_name, std::span<const Field> field
 }
 
 std::optional<Outcome> Server::dispatch(Request&& request, const Peer& peer) const {
-    // Descriptors that nobody takes must not outlive the call: they may keep a namespace alive.
-    std::vector<UniqueFd> fds = std::move(request.fds);
     bool oneway = request.mode == Request::Mode::kOneway;
-    Outcome outcome = answer(std::move(request), fds, peer);
+    Outcome outcome = answer(std::move(request), request.fds, peer);
     if (oneway) return {};
     return outcome;
 }

@@ -27,7 +27,7 @@ struct Peer {
     BorrowedFd socket;
 };
 
-/// One call of a method, its parameters found good. A handler may take descriptors out of `fds`; the rest is closed.
+/// One call of a method, its parameters found good. A handler may take descriptors out of `fds`.
 struct Call {
     const Parameters& parameters;
     std::vector<UniqueFd>& fds;
@@ -56,7 +56,9 @@ public:
     /// `full_name` is "interface.Method", of an interface that was added; `fields` must live as long as this.
     void add_method(std::string_view full_name, std::span<const Field> fields, Handler handler);
 
-    /// Carries out one call, and closes those of its descriptors that nobody took. Nothing to be sent for `oneway`.
+    /// Carries out one call. Nothing to be sent for `oneway`. Descriptors that no method took stay in `request.fds`:
+    /// the caller closes them before the answer is sent, since they may keep a namespace alive, and minds that this can
+    /// take as long as their sender likes.
     std::optional<Outcome> dispatch(Request&& request, const Peer& peer) const;
 
 private:

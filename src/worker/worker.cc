@@ -11,13 +11,21 @@
 
 namespace nsr::worker {
 
-namespace {
-
 using pool::Message;
 using pool::MessageType;
 
-/// For a release, repair or refill.
-constexpr uint64_t kJobUsec = 60'000'000;
+namespace {
+
+MessageType type_of(Session::End end) {
+    switch (end) {
+        case Session::End::kIdle:
+            return MessageType::kConnectionIdle;
+        case Session::End::kParked:
+            return MessageType::kConnectionParked;
+        default:
+            return MessageType::kConnectionClosed;
+    }
+}
 
 }  // namespace
 
@@ -41,8 +49,7 @@ Status Worker::work() {
 
 Status Worker::handle(Message message) {
     if (message.type == MessageType::kServe) return serve(std::move(message));
-    slot_.set_deadline_usec(sys::now_usec() + kJobUsec);
-    Status done = [&]() -> Status {
+    return [&]() -> Status {
         switch (message.type) {
             case MessageType::kRelease:
                 return release(message);
@@ -56,8 +63,6 @@ Status Worker::handle(Message message) {
                 return fail(EBADMSG, "unexpected message of the manager");
         }
     }();
-    slot_.set_deadline_usec(0);
-    return done;
 }
 
 Status Worker::serve(Message message) {
@@ -66,21 +71,27 @@ Status Worker::serve(Message message) {
                        .pid = message.peer.pid,
                        .connection_id = message.connection_id,
                        .socket = {}};
-    BorrowedFd connection = message.fd.borrow();
-    UniqueFd owned = std::move(message.fd);
-    auto end = Session::End::kClosed;
-    slot_.set_state(pool::WorkerState::kBusy);  // from here on the request may have been read
-    {
-        Session session(server_, slot_, channel_.fd(), std::move(owned), peer);
-        end = session.run([this] { look_after_stock(); });
-        // The manager has a copy of the descriptor: closing this one would not end the connection for the client.
-        if (end == Session::End::kClosed) shutdown(connection.get(), SHUT_RDWR);
-    }
-    slot_.set_deadline_usec(0);
-    if (end == Session::End::kTaken) return {};
     Message answer;
-    answer.type = end == Session::End::kIdle ? MessageType::kConnectionIdle : MessageType::kConnectionClosed;
     answer.connection_id = message.connection_id;
+    slot_.set_state(pool::WorkerState::kReading);  // from here on the request may have been read
+    auto end = [&] {
+        BorrowedFd connection = message.fd.borrow();
+        Session session(server_, slot_, channel_.fd(), std::move(message.fd), peer);
+        auto resumed = message.parcel ? session.resume(std::move(message.parcel)) : Status();
+        auto ended = resumed ? session.run([this] { look_after_stock(); }) : Session::End::kClosed;
+        // The manager has a copy of the descriptor: closing this one would not end the connection for the client.
+        if (ended == Session::End::kClosed) shutdown(connection.get(), SHUT_RDWR);
+        answer.parcel = session.parcel();
+        return ended;
+    }();
+    // Whatever the client sent is closed by now.
+    if (end == Session::End::kTaken) return {};
+    answer.type = type_of(end);
+    Status sent = channel_.send(answer);
+    if (sent || !answer.parcel || sent.error().code() != ETOOMANYREFS) return sent;
+    // The client has nested sockets in sockets as deeply as the kernel allows (unix(7)).
+    answer.type = MessageType::kConnectionClosed;
+    answer.parcel.reset();
     return channel_.send(answer);
 }
 

@@ -37,6 +37,22 @@ TEST_F(ChannelTest, CarriesAConnection) {
     EXPECT_EQ(fcntl((*received)->fd.get(), F_GETFD), FD_CLOEXEC);
 }
 
+TEST_F(ChannelTest, CarriesAParcelWithAndWithoutAConnection) {
+    for (bool with_connection : {false, true}) {
+        Message message;
+        message.type = MessageType::kConnectionParked;
+        if (with_connection) message.fd = UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC));
+        message.parcel = UniqueFd(open("/dev/zero", O_RDONLY | O_CLOEXEC));
+        auto sent = sys::stat_fd(message.parcel.borrow());
+        ASSERT_TRUE(manager->send(message));
+        auto received = worker->receive();
+        ASSERT_TRUE(received && *received);
+        EXPECT_EQ(static_cast<bool>((*received)->fd), with_connection);
+        ASSERT_TRUE((*received)->parcel);
+        EXPECT_EQ(sys::stat_fd((*received)->parcel.borrow())->st_rdev, sent->st_rdev);
+    }
+}
+
 TEST_F(ChannelTest, CarriesNamespaces) {
     Message message;
     message.type = MessageType::kRelease;

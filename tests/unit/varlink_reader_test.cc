@@ -322,5 +322,80 @@ TEST_F(ReaderTest, errors_of_the_socket_are_passed_on) {
     EXPECT_EQ(broken.receive().error().code(), EBADF);
 }
 
+class LeavingReaderTest : public ReaderTest {
+protected:
+    void SetUp() override {
+        ReaderTest::SetUp();
+        reader_.emplace(ours_.borrow(), Reader::Limits{.rest = Reader::Limits::Rest::kLeave});
+    }
+    std::string left() const {
+        char buffer[8192];
+        ssize_t n = ::recv(ours_.get(), buffer, sizeof buffer, MSG_PEEK | MSG_DONTWAIT);
+        return n < 0 ? "" : std::string(buffer, static_cast<size_t>(n));
+    }
+};
+
+TEST_F(LeavingReaderTest, TakesWholeMessagesOnly) {
+    send("one\0two\0thr"sv);
+    EXPECT_EQ(*reader_->receive(), Reader::Input::kReceived);
+    EXPECT_EQ(reader_->pop()->text, "one");
+    EXPECT_EQ(reader_->pop()->text, "two");
+    EXPECT_EQ(*reader_->receive(), Reader::Input::kLeft);
+    EXPECT_FALSE(reader_->has_partial());
+    EXPECT_EQ(left(), "thr");
+    send("ee\0"sv);
+    EXPECT_EQ(*reader_->receive(), Reader::Input::kReceived);
+    EXPECT_EQ(reader_->pop()->text, "three");
+    EXPECT_EQ(*reader_->receive(), Reader::Input::kNothing);
+}
+
+TEST_F(LeavingReaderTest, DescriptorsOfWhatIsLeftStay) {
+    send("one\0"sv);
+    send("{", {0, 0});
+    EXPECT_EQ(*reader_->receive(), Reader::Input::kReceived);
+    EXPECT_EQ(reader_->pop()->fds.size(), 0u);
+    EXPECT_EQ(*reader_->receive(), Reader::Input::kLeft);
+    EXPECT_FALSE(reader_->has_partial());
+    send("}\0"sv);
+    while (!reader_->has_message()) ASSERT_EQ(*reader_->receive(), Reader::Input::kReceived);
+    auto message = reader_->pop();
+    EXPECT_EQ(message->text, "{}");
+    EXPECT_EQ(message->fds.size(), 2u);
+}
+
+TEST_F(LeavingReaderTest, WhatIsTooLongToBeSeenIsTakenAndGivenToAnother) {
+    send("{", {0});
+    send(std::string(100'000, ' '));
+    Result<Reader::Input> input = Reader::Input::kReceived;
+    while (*input == Reader::Input::kReceived) {
+        input = reader_->receive();
+        ASSERT_TRUE(input);
+    }
+    EXPECT_TRUE(reader_->has_partial());
+    auto unfinished = reader_->take_unfinished();
+    EXPECT_FALSE(reader_->has_partial());
+    reader_.emplace(ours_.borrow(), Reader::Limits{.rest = Reader::Limits::Rest::kLeave});
+    send("}\0"sv);
+    ASSERT_TRUE(reader_->resume(std::move(unfinished)));
+    EXPECT_TRUE(reader_->has_partial());
+    while (!reader_->has_message()) ASSERT_EQ(*reader_->receive(), Reader::Input::kReceived);
+    auto message = reader_->pop();
+    EXPECT_EQ(message->text, "{" + std::string(100'000, ' ') + "}");
+    EXPECT_EQ(message->fds.size(), 1u);
+}
+
+TEST_F(LeavingReaderTest, DescriptorsInTheMiddleAreRefusedAfterAResume) {
+    ASSERT_TRUE(reader_->resume({"{", {}}));
+    send("}\0"sv, {0});
+    auto input = reader_->receive();
+    ASSERT_FALSE(input);
+    EXPECT_EQ(input.error().code(), EBADMSG);
+}
+
+TEST_F(LeavingReaderTest, ResumesNoWholeMessage) {
+    EXPECT_FALSE(reader_->resume({std::string("{}\0", 3), {}}));
+    EXPECT_FALSE(reader_->resume({std::string(3 << 20, ' '), {}}));
+}
+
 }  // namespace
 }  // namespace nsr::varlink
