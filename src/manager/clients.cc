@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The manager's side of clients: accepting, watching, closing.
-#include <linux/sockios.h>
+// The manager's side of clients: accepting, watching, letting go.
+#include <malloc.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <algorithm>
-#include <array>
-#include <cstring>
+#include <cerrno>
 
 #include "base/log.h"
 #include "base/sys.h"
 #include "manager/manager.h"
+#include "manager/peek.h"
 
 namespace nsr::manager {
 
@@ -17,82 +16,118 @@ namespace {
 
 /// Of the clients that wait to be accepted, so many at a time before others get their turn.
 constexpr int kAcceptBatch = 64;
-/// A message that ends within so many bytes is waited for here; a longer one is a worker's business.
-constexpr size_t kPeekSize = 4096;
 /// For a message to be completed.
 constexpr uint64_t kPartialUsec = 10'000'000;
+/// Half a message is looked at again after this, and the first of each user's that have waited longest.
+constexpr uint64_t kLookUsec = 5'000;
+constexpr size_t kLooksPerUser = 64;
+constexpr uint64_t kLookUsecPerUser = 250;
+/// For all users together: the rest has its turn the next time.
+constexpr uint64_t kLookUsecInAll = 2'000;
+/// Parcels hold up to two MiB each.
+constexpr size_t kMaxParcelsPerUser = 4;
+constexpr size_t kMaxParcels = 64;
+/// Of all connections that there may be, one user may have so many.
+constexpr struct {
+    size_t numerator = 3, denominator = 4;
+} kLargestShare;
+/// Descriptors that wait to be closed while the table is full, out of the manager's reserve.
+constexpr size_t kMaxOverdraft = 128;
+/// Connections that came and went, before memory is worth giving back.
+constexpr size_t kManyConnections = 512;
 
 }  // namespace
 
-UniqueFd Manager::accept_one() {
-    for (;;) {
-        UniqueFd fd(accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-        if (fd && !table_.full()) return fd;
-        if (fd) {
-            // There are descriptors in reserve for this one.
-            Connection* victim = table_.to_evict();
-            if (victim) table_.remove(*victim);
-            return fd;
-        }
-        if (errno == EINTR || errno == ECONNABORTED) continue;
-        if (errno != EMFILE && errno != ENFILE) return UniqueFd();
-        Connection* victim = table_.to_evict();
-        if (!victim) return pause_accepting();
-        table_.remove(*victim);
+Manager::Admission Manager::accept_one() {
+    UniqueFd fd(accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!fd) {
+        if (errno == EINTR || errno == ECONNABORTED) return Admission::kDone;
+        return errno == EMFILE || errno == ENFILE ? make_room() : Admission::kNoneLeft;
     }
+    auto peer = sys::peer_credentials(fd.borrow());
+    // An urgent byte makes the socket readable, but is not read: the connection would go back and forth for ever.
+    int yes = 1;
+    bool is_usable = peer && setsockopt(fd.get(), SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes) == 0;
+    if (!is_usable) {
+        closers_.close_socket(Closers::kNoUser, std::move(fd));
+        return Admission::kDone;
+    }
+    Connection& added = table_.add(std::move(fd), *peer, user_of_(Uid(peer->uid)));
+    most_connections_ = std::max(most_connections_, table_.size());
+    bound_share(*added.account);
+    examine(added);
+    // There are descriptors in reserve for this one.
+    bool is_full = table_.size() + closers_.waiting() > table_.limit();
+    return is_full ? make_room() : Admission::kDone;
 }
 
-// No room, and nobody idle to make some: clients wait in the kernel's queue until the next tick.
-UniqueFd Manager::pause_accepting() {
+// A user with very many loses the one that has been idle longest, before others have to give room.
+void Manager::bound_share(Account& account) {
+    size_t bound = table_.limit() / kLargestShare.denominator * kLargestShare.numerator;
+    if (account.connections <= bound / 2) return;
+    if (account.connections + closers_.waiting(account.user) <= bound) return;
+    if (Connection* victim = ConnectionTable::to_evict(account)) drop(*victim);
+}
+
+Manager::Admission Manager::make_room() {
+    Connection* victim = table_.to_evict();
+    if (victim) drop(*victim);
+    if (victim && closers_.waiting() <= kMaxOverdraft) return Admission::kDone;
+    // Clients wait in the kernel's queue until there is room, or the next tick.
     listening_source_.disable();
-    return {};
+    return Admission::kNoneLeft;
 }
 
 void Manager::accept_clients() {
-    for (int i = 0; i < kAcceptBatch; ++i) {
-        UniqueFd fd = accept_one();
-        if (!fd) break;
-        auto peer = sys::peer_credentials(fd.borrow());
-        if (!peer) continue;
-        // An urgent byte makes the socket readable, but is not read: the connection would go back and forth for ever.
-        int yes = 1;
-        if (setsockopt(fd.get(), SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes) < 0) continue;
-        examine(table_.add(std::move(fd), *peer));
+    for (int i = 0; i < kAcceptBatch && accept_one() == Admission::kDone; ++i) {
     }
     dispatch();
 }
 
-// Looks without taking: what is there is the worker's to read. A client that sends half a message costs a look for each
-// piece, and no worker.
-Manager::Look Manager::look(const Connection& connection) {
-    std::array<char, kPeekSize> buffer;
-    ssize_t n = recv(connection.fd.get(), buffer.data(), buffer.size(), MSG_PEEK | MSG_DONTWAIT);
-    if (n < 0) return errno == EAGAIN || errno == EINTR ? Look::kNothing : Look::kOver;
-    if (n == 0) return Look::kOver;
-    auto size = static_cast<size_t>(n);
-    if (memchr(buffer.data(), 0, size) || size == buffer.size()) return Look::kReady;
-    // Peeking ends behind descriptors, though there may be more.
-    int queued = 0;
-    if (ioctl(connection.fd.get(), SIOCINQ, &queued) < 0 || static_cast<size_t>(queued) > size) return Look::kReady;
-    // Nobody is there to send the rest.
-    struct pollfd hangup{connection.fd.get(), POLLRDHUP, 0};
-    return poll(&hangup, 1, 0) > 0 ? Look::kOver : Look::kPartial;
+// The only way out of the table: whoever closes the last reference may have to wait for as long as the client likes.
+void Manager::drop(Connection& connection) {
+    Remains remains = table_.remove(connection);
+    closers_.close_socket(remains.user, std::move(remains.socket));
+    closers_.close(remains.user, std::move(remains.parcel));
+}
+
+bool Manager::may_have_parcel(const Connection& connection) const {
+    return connection.parcel || (connection.account->parcels < kMaxParcelsPerUser && table_.parcels() < kMaxParcels);
 }
 
 void Manager::examine(Connection& connection) {
-    Look seen = look(connection);
-    if (seen == Look::kReady) {
-        if (connection.source) connection.source.disable();
-        connection.partial_since_usec = 0;
-        table_.set_waiting(connection);
-        return;
+    uint64_t now = sys::now_usec();
+    Look seen = look(connection, now);
+    if (seen == Look::kLarge && !may_have_parcel(connection)) seen = Look::kPartial;
+    // A worker has read the beginning, so that nothing may well mean: nothing new.
+    if (seen == Look::kNothing && connection.parcel) seen = Look::kPartial;
+    switch (seen) {
+        case Look::kReady:
+            connection.partial_since_usec = 0;
+            [[fallthrough]];
+        case Look::kLarge:
+            if (connection.source) connection.source.disable();
+            if (!stop_looking(connection)) return drop(connection);
+            return table_.set_waiting(connection);
+        case Look::kPartial:
+            if (connection.partial_since_usec == 0) connection.partial_since_usec = now;
+            if (connection.partial_since_usec + kPartialUsec <= now) return drop(connection);
+            // From here on by the clock: a client that sends byte by byte must not have each one noticed.
+            if (connection.source) connection.source.disable();
+            table_.set_partial(connection);
+            if (!std::exchange(looking_, true)) look_timer_.fire_after(kLookUsec);
+            return;
+        case Look::kNothing:
+            if (!watch(connection)) drop(connection);
+            return;
+        case Look::kOver:
+            return drop(connection);
     }
-    if (seen == Look::kPartial && connection.partial_since_usec == 0) connection.partial_since_usec = sys::now_usec();
-    if (seen == Look::kOver || !watch(connection)) table_.remove(connection);
 }
 
-// Edge-triggered: a message of which half is there would else keep the loop spinning.
+// Edge-triggered: what is there already was seen.
 Status Manager::watch(Connection& connection) {
+    connection.partial_since_usec = 0;
     if (connection.state == Connection::State::kIdle) return {};
     if (!connection.source) {
         connection.source =
@@ -107,10 +142,38 @@ Status Manager::watch(Connection& connection) {
     return {};
 }
 
-void Manager::close_slow_ones() {
+// The time that this takes is divided by user.
+void Manager::look_at_partial_ones() {
     uint64_t now = sys::now_usec();
-    for (Connection* connection : table_.partial())
-        if (connection->partial_since_usec + kPartialUsec <= now) table_.remove(*connection);
+    uint64_t end = now + kLookUsecInAll;
+    auto& looks = table_.looks();
+    for (size_t users = looks.size(); users > 0 && !looks.empty() && now < end; --users) {
+        Account& account = *looks.front();
+        looks.splice(looks.end(), looks, looks.begin());
+        look_in_turn(account, now);
+        now = sys::now_usec();
+    }
+    looking_ = !looks.empty();
+    if (looking_) look_timer_.fire_after(kLookUsec);
+    dispatch();
+}
+
+void Manager::look_in_turn(Account& account, uint64_t now_usec) {
+    uint64_t end = now_usec + kLookUsecPerUser;
+    // The account may go with its last connection, but not before that.
+    size_t looks = std::min(account.partial.size(), kLooksPerUser);
+    for (size_t i = 0; i < looks; ++i) {
+        bool is_last_connection = account.connections == 1;
+        examine(*account.partial.front());
+        if (is_last_connection || sys::now_usec() >= end) return;
+    }
+}
+
+// What many connections needed is of use to others once they are gone.
+void Manager::give_memory_back() {
+    if (most_connections_ < table_.size() + kManyConnections) return;
+    most_connections_ = table_.size();
+    malloc_trim(0);
 }
 
 }  // namespace nsr::manager

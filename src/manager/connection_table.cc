@@ -2,10 +2,20 @@
 #include "manager/connection_table.h"
 
 #include <sys/random.h>
-#include <algorithm>
-#include <cassert>
+#include <cerrno>
 
 namespace nsr::manager {
+
+namespace {
+
+using State = Connection::State;
+
+std::list<Connection*>& list_of(Account& account, State state) {
+    if (state == State::kIdle) return account.idle;
+    return state == State::kPartial ? account.partial : account.waiting;
+}
+
+}  // namespace
 
 // Names that a client cannot choose are derived from the id of its connection: the first one is drawn by lot, so that
 // they differ from one run of the service to the next.
@@ -14,13 +24,13 @@ ConnectionTable::ConnectionTable(size_t limit) : limit_(limit), next_id_(0) {
     }
 }
 
-Connection& ConnectionTable::add(UniqueFd fd, const struct ucred& peer) {
+Connection& ConnectionTable::add(UniqueFd fd, const struct ucred& peer, Uid user) {
     auto connection = std::make_unique<Connection>();
     connection->id = next_id_++;
     connection->fd = std::move(fd);
     connection->peer = peer;
-    Account& account = accounts_[Uid(peer.uid)];
-    account.uid = Uid(peer.uid);
+    Account& account = accounts_[user];
+    account.user = user;
     ++account.connections;
     connection->account = &account;
     Connection& added = *connection;
@@ -28,11 +38,15 @@ Connection& ConnectionTable::add(UniqueFd fd, const struct ucred& peer) {
     return added;
 }
 
-void ConnectionTable::remove(Connection& connection) {
+Remains ConnectionTable::remove(Connection& connection) {
     leave(connection);
     Account& account = *connection.account;
-    if (--account.connections == 0) accounts_.erase(account.uid);
+    // Out of the event loop first: a copy of the descriptor would keep it there.
+    connection.source = Source();
+    Remains remains{account.user, std::move(connection.fd), exchange_parcel(connection, UniqueFd())};
+    if (--account.connections == 0) accounts_.erase(account.user);
     connections_.erase(connection.id);
+    return remains;
 }
 
 Connection* ConnectionTable::find(uint64_t id) {
@@ -40,62 +54,66 @@ Connection* ConnectionTable::find(uint64_t id) {
     return found == connections_.end() ? nullptr : found->second.get();
 }
 
+Connection* ConnectionTable::any() { return connections_.empty() ? nullptr : connections_.begin()->second.get(); }
+
 void ConnectionTable::leave(Connection& connection) {
     Account& account = *connection.account;
-    switch (connection.state) {
-        case Connection::State::kIdle:
-            account.idle.erase(connection.place);
-            break;
-        case Connection::State::kWaiting: {
-            // Nearly always the first: it has been chosen by next().
-            auto place = std::ranges::find(account.waiting, &connection);
-            assert(place != account.waiting.end());
-            account.waiting.erase(place);
-            auto turn = std::ranges::find(turns_, &account);
-            assert(turn != turns_.end());
-            turns_.erase(turn);
-            if (!account.waiting.empty()) turns_.push_back(&account);
-            break;
-        }
-        case Connection::State::kServed:
-            break;
+    if (connection.state != State::kServed) list_of(account, connection.state).erase(connection.place);
+    // The others of the account wait for their next turn.
+    if (connection.state == State::kWaiting) {
+        if (account.waiting.empty())
+            turns_.erase(account.turn);
+        else
+            turns_.splice(turns_.end(), turns_, account.turn);
     }
-    connection.state = Connection::State::kServed;
+    if (connection.state == State::kPartial && account.partial.empty()) looks_.erase(account.look);
+    connection.state = State::kServed;
 }
 
 void ConnectionTable::set_idle(Connection& connection) {
     leave(connection);
     Account& account = *connection.account;
     connection.place = account.idle.insert(account.idle.end(), &connection);
-    connection.state = Connection::State::kIdle;
+    connection.state = State::kIdle;
+}
+
+void ConnectionTable::set_partial(Connection& connection) {
+    leave(connection);
+    Account& account = *connection.account;
+    if (account.partial.empty()) account.look = looks_.insert(looks_.end(), &account);
+    connection.place = account.partial.insert(account.partial.end(), &connection);
+    connection.state = State::kPartial;
 }
 
 void ConnectionTable::set_waiting(Connection& connection) {
     leave(connection);
     Account& account = *connection.account;
-    if (account.waiting.empty()) turns_.push_back(&account);
-    account.waiting.push_back(&connection);
-    connection.state = Connection::State::kWaiting;
+    if (account.waiting.empty()) account.turn = turns_.insert(turns_.end(), &account);
+    connection.place = account.waiting.insert(account.waiting.end(), &connection);
+    connection.state = State::kWaiting;
 }
 
 void ConnectionTable::set_served(Connection& connection) { leave(connection); }
 
-std::vector<Connection*> ConnectionTable::partial() const {
-    std::vector<Connection*> found;
-    for (const auto& [id, connection] : connections_)
-        if (connection->partial_since_usec != 0 && connection->state == Connection::State::kIdle)
-            found.push_back(connection.get());
-    return found;
+UniqueFd ConnectionTable::exchange_parcel(Connection& connection, UniqueFd parcel) {
+    if (connection.parcel) --connection.account->parcels, --parcels_;
+    if (parcel) ++connection.account->parcels, ++parcels_;
+    return std::exchange(connection.parcel, std::move(parcel));
 }
 
 Connection* ConnectionTable::to_evict() const {
     const Account* heaviest = nullptr;
-    for (const auto& [uid, account] : accounts_) {
-        bool has_any = !account.idle.empty() || !account.waiting.empty();
+    for (const auto& [user, account] : accounts_) {
+        bool has_any = to_evict(account) != nullptr;
         if (has_any && (!heaviest || account.connections > heaviest->connections)) heaviest = &account;
     }
-    if (!heaviest) return nullptr;
-    return heaviest->idle.empty() ? heaviest->waiting.back() : heaviest->idle.front();
+    return heaviest ? to_evict(*heaviest) : nullptr;
+}
+
+Connection* ConnectionTable::to_evict(const Account& account) {
+    if (!account.idle.empty()) return account.idle.front();
+    if (!account.partial.empty()) return account.partial.front();
+    return account.waiting.empty() ? nullptr : account.waiting.back();
 }
 
 }  // namespace nsr::manager

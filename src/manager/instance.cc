@@ -54,7 +54,11 @@ Result<int> run_instance(const Options& options) {
                                .instance_lock = premises.instance_lock.borrow(),
                                .entries = &context.entries,
                                .missed_calls = context.missed_calls};
-    Manager manager(loop, socket.fd(), connections, std::move(workers), kernel.senses(context));
+    Manager manager(loop, socket.fd(),
+                    {.max_connections = connections,
+                     .workers = std::move(workers),
+                     .senses = kernel.senses(context),
+                     .user_of = [](Uid uid) { return uid; }});
     manager.pins().take_back(std::move(passed.mounts), living);
     TRY(manager.start());
     // Only now: one that has died by this time is released at once.
@@ -68,7 +72,7 @@ Result<int> run_instance(const Options& options) {
         fmt::format("READY=1\nSTATUS=Enforcement: {} ({})", policy::level_to_string(choice.level), choice.reason));
     int exit_status = TRY(loop.run());
     tell_service_manager("STOPPING=1");
-    manager.stop();
+    manager.stop(socket.is_own() ? Manager::Backlog::kGoes : Manager::Backlog::kStays);
     remove_status(premises);
     kernel.leave(context.entries);
     if (choice.level == policy::Level::kQuarantine) TRY(context.used_set->give_back());

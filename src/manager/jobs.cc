@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "manager/manager.h"
 
 namespace nsr::manager {
@@ -46,6 +47,7 @@ void Manager::hand_over(Worker& worker, Job job) {
     message.type = job.type;
     message.writer = job.writer;
     message.namespaces = job.namespaces;
+    worker.slot.set_deadline_usec(sys::now_usec() + pool::kJobUsec);
     worker.slot.set_state(WorkerState::kBusy);
     if (auto sent = worker.channel.send(message); !sent)
         log::error("Worker {} takes no job: {}", worker.pid, sent.error().what());

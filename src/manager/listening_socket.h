@@ -20,6 +20,8 @@ public:
     ~ListeningSocket();
 
     BorrowedFd fd() const { return fd_.borrow(); }
+    /// Made here, not passed.
+    bool is_own() const { return !own_path_.empty(); }
 
 private:
     ListeningSocket(UniqueFd fd, std::string own_path) : fd_(std::move(fd)), own_path_(std::move(own_path)) {}

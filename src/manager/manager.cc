@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <algorithm>
 #include <csignal>
 
@@ -18,10 +19,21 @@ using pool::MessageType;
 using pool::Slot;
 using pool::WorkerState;
 
-/// So many workers may be busy for one uid: the others are for the others.
-constexpr int kMaxBusyPerUid = 16;
-/// A uid that has cost so many is not served any more, until they come back.
-constexpr size_t kMaxLostPerUid = 4;
+/// So many workers may be at work for one user: the others are for the others.
+constexpr size_t kMaxInFlight = 16;
+/// And so many of them may have begun lately, one while other users are active: what takes longer waits for something,
+/// such as polkit, and needs no processor.
+constexpr size_t kMaxYoung = 4;
+constexpr uint64_t kYoungUsec = 50'000;
+/// Workers that are left for others, where a user has one already.
+constexpr size_t kReserve = 2;
+/// A user that has cost so many processes is not served any more, until they come back.
+constexpr size_t kMaxHeldUp = 4;
+/// Of the connections that there may be, a user may have one part in so many waiting to be closed.
+constexpr size_t kWaitingPart = 8;
+constexpr size_t kLeastWaiting = 64;
+/// Clients that are let go at a stop before they were accepted.
+constexpr int kMaxBacklog = 8192;
 /// If connections still wait after this, another worker is started.
 constexpr uint64_t kGrowthUsec = 5'000;
 /// From the start to the removal of cgroups that an earlier instance has left.
@@ -31,12 +43,14 @@ constexpr uint64_t kStopGraceUsec = 5'000'000;
 
 }  // namespace
 
-Manager::Manager(EventLoop& loop, BorrowedFd listening, size_t max_connections, WorkerPool::Config workers,
-                 Reaper::Senses senses)
+Manager::Manager(EventLoop& loop, BorrowedFd listening, Config config)
     : loop_(loop),
       listening_(listening),
-      table_(max_connections),
-      pool_(loop, std::move(workers),
+      user_of_(std::move(config.user_of)),
+      closers_(loop, std::max(config.max_connections / kWaitingPart, kLeastWaiting),
+               [this] { listening_source_.enable(); }),
+      table_(config.max_connections),
+      pool_(loop, std::move(config.workers),
             {.on_message = [this](Worker& worker, Message message) { on_message(worker, std::move(message)); },
              .on_exit = [this](Worker& worker) { on_worker_exit(worker); },
              .on_hopeless =
@@ -44,7 +58,8 @@ Manager::Manager(EventLoop& loop, BorrowedFd listening, size_t max_connections, 
                      log::error("No worker can live; giving up");
                      loop_.stop(kHopeless);
                  }}),
-      reaper_(std::move(senses), [this](std::vector<NsIdentity> dead) { release(std::move(dead)); }) {}
+      reaper_(std::move(config.senses), [this](std::vector<NsIdentity> dead) { release(std::move(dead)); }),
+      pins_([this](UniqueFd pin) { closers_.close(Closers::kNoUser, std::move(pin)); }) {}
 
 Status Manager::start() {
     listening_source_ = TRY(loop_.watch_fd(listening_, EPOLLIN, [this] { accept_clients(); }));
@@ -62,6 +77,8 @@ Status Manager::start() {
         jobs_.push_back({.type = MessageType::kTidy, .namespaces = {}});
         dispatch();
     }));
+    look_timer_ = TRY(loop_.make_timer([this] { look_at_partial_ones(); }));
+    TRY(closers_.start());
     tidy_after(kStartTidyUsec);
     tick_timer_ = TRY(loop_.make_timer([this] { tick(); }));
     tick_timer_.fire_after(kTickUsec);
@@ -69,13 +86,25 @@ Status Manager::start() {
     return pool_.start();
 }
 
-void Manager::stop() { pool_.stop(kStopGraceUsec); }
+void Manager::stop(Backlog backlog) {
+    pool_.stop(kStopGraceUsec);
+    // What waits there would be closed along with the socket.
+    for (int i = 0; backlog == Backlog::kGoes && i < kMaxBacklog; ++i) {
+        UniqueFd client(accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        if (!client) break;
+        closers_.close_socket(Closers::kNoUser, std::move(client));
+    }
+    while (Connection* connection = table_.any()) drop(*connection);
+    pins_.let_go();
+    closers_.finish();
+}
 
 void Manager::tick() {
     pool_.kill_late();
     pool_.retire_idle();
-    close_slow_ones();
+    closers_.work();
     pins_.flush();
+    give_memory_back();
     listening_source_.enable();
     tick_timer_.fire_after(kTickUsec);
 }
@@ -96,47 +125,88 @@ void Manager::dispatch() {
     announce_demand();
 }
 
-// What only waits for its turn, a uid's with all the workers that it may have or a release behind another, needs no
+// What only waits for its turn, a user's with all the workers that it may have or a release behind another, needs no
 // further worker.
 bool Manager::work_waits() {
+    uint64_t now = sys::now_usec();
     return next_job() != jobs_.end() ||
-           table_.next([this](const Account& account) { return may_have_worker(account); }) != nullptr;
+           table_.next([&](const Account& account) { return may_have_worker(account, now); }) != nullptr;
 }
 
-// Lingering workers look at this before they wait, and the manager looks at them after it has said so: one of the two
-// sees the other.
+// Workers look at this before they linger or go on with a queue, and the manager looks at them after it has said so:
+// one of the two sees the other.
 void Manager::announce_demand() {
     bool waiting = work_waits();
-    auto demand = waiting ? Slot::Demand::kWaiting : Slot::Demand::kNone;
-    if (demand != demand_) {
-        demand_ = demand;
-        for (auto& worker : pool_.all()) worker->slot.set_demand(demand);
-        if (waiting) {
-            while (dispatch_job() == Step::kDone || dispatch_connection() == Step::kDone) {
-            }
+    uint64_t now = sys::now_usec();
+    bool is_new = false;
+    for (auto& worker : pool_.all()) {
+        bool is_over = !waiting && worker->is_in_flight() && is_over_share(worker->user, now);
+        auto demand = waiting || is_over ? Slot::Demand::kWaiting : Slot::Demand::kNone;
+        is_new = is_new || (waiting && worker->slot.demand() != demand);
+        worker->slot.set_demand(demand);
+    }
+    if (is_new) {
+        while (dispatch_job() == Step::kDone || dispatch_connection() == Step::kDone) {
         }
     }
-    if (waiting && !growing_) {
+    if ((waiting || table_.anybody_waits()) && !growing_) {
         growing_ = true;
         growth_timer_.fire_after(kGrowthUsec);
     }
 }
 
-bool Manager::may_have_worker(const Account& account) {
-    auto busy = std::ranges::count_if(pool_.all(), [&](const auto& worker) {
-        WorkerState state = worker->slot.state();
-        return worker->connection && worker->uid == account.uid &&
-               (state == WorkerState::kGiven || state == WorkerState::kBusy);
+FairShare::Company Manager::company_of(Uid user, uint64_t now_usec) const {
+    if (share_.company_of(user, now_usec) == FairShare::Company::kWithOthers) return FairShare::Company::kWithOthers;
+    // A client that asks again on a connection that its worker has kept is not seen here.
+    bool others = std::ranges::any_of(pool_.all(), [&](const auto& worker) {
+        return worker->connection && worker->user != user &&
+               (worker->is_in_flight() || worker->slot.active_usec() + FairShare::kActiveUsec > now_usec);
     });
-    return busy < kMaxBusyPerUid && pool_.count_lost(account.uid) < kMaxLostPerUid;
+    return others ? FairShare::Company::kWithOthers : FairShare::Company::kAlone;
+}
+
+Manager::Load Manager::load_of(Uid user, uint64_t now_usec) const {
+    Load load;
+    for (const auto& worker : pool_.all()) {
+        if (worker->user != user || !worker->is_in_flight()) continue;
+        ++load.in_flight;
+        if (std::max(worker->given_at_usec, worker->slot.active_usec()) + kYoungUsec > now_usec) ++load.young;
+    }
+    return load;
+}
+
+// Whether a user has several workers that use a processor while others are active: these workers are to come back.
+bool Manager::is_over_share(Uid user, uint64_t now_usec) const {
+    return load_of(user, now_usec).young > 1 && company_of(user, now_usec) == FairShare::Company::kWithOthers;
+}
+
+// By processes that the kernel holds: one more might be held as well.
+bool Manager::is_held_up(Uid user) const {
+    size_t lost = pool_.count_lost(user);
+    if (lost > 0 && pool_.count_lost() >= WorkerPool::kMaxLost) return true;
+    return lost + closers_.count_held(user) >= kMaxHeldUp;
+}
+
+bool Manager::may_have_worker(const Account& account, uint64_t now_usec) const {
+    if (is_held_up(account.user)) return false;
+    Load load = load_of(account.user, now_usec);
+    if (load.in_flight == 0) return true;
+    bool is_alone = company_of(account.user, now_usec) == FairShare::Company::kAlone;
+    return load.in_flight < kMaxInFlight && load.young < (is_alone ? kMaxYoung : 1);
 }
 
 Manager::Step Manager::dispatch_connection() {
-    Connection* connection = table_.next([this](const Account& account) { return may_have_worker(account); });
+    uint64_t now = sys::now_usec();
+    size_t free = pool_.count_free();
+    Connection* connection = table_.next([&](const Account& account) {
+        if (!may_have_worker(account, now)) return false;
+        return free > kReserve || load_of(account.user, now).in_flight == 0;
+    });
     if (!connection) return Step::kNothingToDo;
     Worker* worker = pool_.find_idle();
     if (!worker) worker = claim_lingering();
     if (!worker) return Step::kNothingToDo;
+    share_.note(connection->account->user, now);
     hand_over(*worker, *connection);
     return Step::kDone;
 }
@@ -149,7 +219,7 @@ Worker* Manager::claim_lingering() {
         if (worker->slot.exchange(WorkerState::kLingering, WorkerState::kClaimed) == Slot::Swap::kNotSo) continue;
         Connection* old = table_.find(*worker->connection);
         worker->connection.reset();
-        if (old && !watch(*old)) table_.remove(*old);
+        if (old && !watch(*old)) drop(*old);
         return worker.get();
     }
     return nullptr;
@@ -162,22 +232,34 @@ void Manager::hand_over(Worker& worker, Connection& connection) {
     message.connection_id = connection.id;
     message.peer = connection.peer;
     message.fd = UniqueFd(connection.fd.get());
+    message.parcel = UniqueFd(connection.parcel.get());
+    worker.given_at_usec = sys::now_usec();
+    worker.user = connection.account->user;
+    worker.slot.set_deadline_usec(worker.given_at_usec + pool::kReadingUsec);
     worker.slot.set_state(WorkerState::kGiven);
     auto sent = worker.channel.send(message);
-    static_cast<void>(message.fd.release());  // it is the table's
-    if (!sent) {
-        log::debug("Worker {} takes no connection: {}", worker.pid, sent.error().what());
-        WorkerPool::retire(worker);
-        table_.set_waiting(connection);
-        return;
-    }
+    static_cast<void>(message.fd.release());  // these are the table's
+    static_cast<void>(message.parcel.release());
+    if (!sent) return refuse_hand_over(worker, connection, sent.error());
     worker.connection = connection.id;
-    worker.uid = Uid(connection.peer.uid);
+}
+
+// The worker's fault if it does not read, and that of the client if it has nested sockets in the queues of sockets as
+// deeply as the kernel allows (ETOOMANYREFS, unix(7)).
+void Manager::refuse_hand_over(Worker& worker, Connection& connection, const Error& error) {
+    log::debug("Worker {} takes no connection: {}", worker.pid, error.what());
+    if (error.code() == ETOOMANYREFS) {
+        set_idle(worker);
+        return drop(connection);
+    }
+    WorkerPool::retire(worker);
+    table_.set_waiting(connection);
 }
 
 void Manager::set_idle(Worker& worker) {
     worker.slot.set_state(WorkerState::kIdle);
-    worker.slot.set_demand(demand_);
+    worker.slot.set_deadline_usec(0);
+    worker.slot.set_demand(Slot::Demand::kNone);
     worker.idle_since_usec = sys::now_usec();
 }
 
@@ -188,8 +270,9 @@ void Manager::on_message(Worker& worker, Message message) {
             set_idle(worker);
             break;
         case MessageType::kConnectionIdle:
+        case MessageType::kConnectionParked:
         case MessageType::kConnectionClosed:
-            on_connection_back(worker, message.connection_id, message.type);
+            on_connection_back(worker, std::move(message));
             break;
         case MessageType::kRegistered:
             for (const auto& identity : message.namespaces) reaper_.watch(identity);
@@ -201,6 +284,7 @@ void Manager::on_message(Worker& worker, Message message) {
         case MessageType::kKeepMount:
             if (message.namespaces.size() == 1 && message.fd)
                 pins_.keep(message.namespaces.front(), std::move(message.fd));
+            closers_.close(Closers::kNoUser, std::move(message.fd));
             return;
         case MessageType::kLowOnRanges:
             if (std::ranges::none_of(jobs_, [](const Job& job) { return job.type == MessageType::kRefill; }))
@@ -213,14 +297,17 @@ void Manager::on_message(Worker& worker, Message message) {
     dispatch();
 }
 
-void Manager::on_connection_back(Worker& worker, uint64_t id, MessageType how) {
+void Manager::on_connection_back(Worker& worker, Message message) {
     // A message about a connection that was claimed meanwhile, or evicted, concerns nobody.
-    if (worker.connection != id) return;
+    if (worker.connection != message.connection_id) return closers_.close(worker.user, std::move(message.parcel));
     worker.connection.reset();
     set_idle(worker);
-    Connection* connection = table_.find(id);
-    if (!connection) return;
-    if (how == MessageType::kConnectionClosed || !watch(*connection)) table_.remove(*connection);
+    share_.note(worker.user, sys::now_usec());
+    Connection* connection = table_.find(message.connection_id);
+    if (!connection) return closers_.close(worker.user, std::move(message.parcel));
+    if (message.type == MessageType::kConnectionClosed) return drop(*connection);
+    closers_.close(worker.user, table_.exchange_parcel(*connection, std::move(message.parcel)));
+    examine(*connection);
 }
 
 // Nobody knows how far a dead worker came with a request that it had begun to read. A connection of which it had not
@@ -228,7 +315,7 @@ void Manager::on_connection_back(Worker& worker, uint64_t id, MessageType how) {
 void Manager::recover(Connection& connection, WorkerState last_state) {
     if (last_state == WorkerState::kGiven) return table_.set_waiting(connection);
     if (last_state == WorkerState::kLingering && watch(connection)) return;
-    table_.remove(connection);
+    drop(connection);
 }
 
 void Manager::on_worker_exit(Worker& worker) {

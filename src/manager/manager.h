@@ -2,9 +2,12 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 
+#include "manager/closers.h"
 #include "manager/connection_table.h"
 #include "manager/event_loop.h"
+#include "manager/fair_share.h"
 #include "manager/mount_pins.h"
 #include "manager/reaper.h"
 #include "manager/worker_pool.h"
@@ -17,27 +20,40 @@ public:
     /// Exit statuses of run(): 0 after a signal, 1 if no worker can live.
     static constexpr int kHopeless = 1;
 
-    Manager(EventLoop& loop, BorrowedFd listening, size_t max_connections, WorkerPool::Config workers,
-            Reaper::Senses senses);
+    struct Config {
+        size_t max_connections = 0;
+        WorkerPool::Config workers;
+        Reaper::Senses senses;
+        /// The user whom a uid counts as (ranges/user_table.h). Makes no system call.
+        std::function<Uid(Uid)> user_of;
+    };
+
+    Manager(EventLoop& loop, BorrowedFd listening, Config config);
     Manager(const Manager&) = delete;
     Manager& operator=(const Manager&) = delete;
 
     Reaper& reaper() { return reaper_; }
     MountPins& pins() { return pins_; }
     Status start();
-    /// Ends all workers, once the loop is left.
-    void stop();
+    /// Clients that wait to be accepted when the service stops: the next instance has the socket, or it goes.
+    enum class Backlog { kStays, kGoes };
+    /// Ends all workers and connections, once the loop is left. Waits for none that the kernel holds.
+    void stop(Backlog backlog);
 
 private:
     // clients
     void accept_clients();
-    UniqueFd accept_one();
-    UniqueFd pause_accepting();
-    enum class Look { kReady, kPartial, kNothing, kOver };
-    static Look look(const Connection& connection);
+    enum class Admission { kDone, kNoneLeft };
+    Admission accept_one();
+    void bound_share(Account& account);
+    Admission make_room();
+    bool may_have_parcel(const Connection& connection) const;
     void examine(Connection& connection);
     Status watch(Connection& connection);
-    void close_slow_ones();
+    void drop(Connection& connection);
+    void look_at_partial_ones();
+    void look_in_turn(Account& account, uint64_t now_usec);
+    void give_memory_back();
 
     // hand-over
     void dispatch();
@@ -46,8 +62,16 @@ private:
     void retry(Job job);
     Step dispatch_job();
     Step dispatch_connection();
-    bool may_have_worker(const Account& account);
+    struct Load {
+        size_t in_flight = 0, young = 0;
+    };
+    Load load_of(Uid user, uint64_t now_usec) const;
+    FairShare::Company company_of(Uid user, uint64_t now_usec) const;
+    bool is_held_up(Uid user) const;
+    bool may_have_worker(const Account& account, uint64_t now_usec) const;
     Worker* claim_lingering();
+    void refuse_hand_over(Worker& worker, Connection& connection, const Error& error);
+    bool is_over_share(Uid user, uint64_t now_usec) const;
     void hand_over(Worker& worker, Connection& connection);
     void hand_over(Worker& worker, Job job);
     bool work_waits();
@@ -55,7 +79,7 @@ private:
 
     // workers
     void on_message(Worker& worker, pool::Message message);
-    void on_connection_back(Worker& worker, uint64_t id, pool::MessageType how);
+    void on_connection_back(Worker& worker, pool::Message message);
     void on_worker_exit(Worker& worker);
     void recover(Connection& connection, pool::WorkerState last_state);
     void on_job_done(Worker& worker, const pool::Message& message);
@@ -67,15 +91,18 @@ private:
 
     EventLoop& loop_;
     BorrowedFd listening_;
+    std::function<Uid(Uid)> user_of_;
+    Closers closers_;
     ConnectionTable table_;
+    FairShare share_;
     WorkerPool pool_;
     Reaper reaper_;
     std::deque<Job> jobs_;
     std::vector<Source> sources_;
     MountPins pins_;
-    Source listening_source_, tick_timer_, growth_timer_, tidy_timer_;
-    bool growing_ = false, tidying_ = false;
-    pool::Slot::Demand demand_ = pool::Slot::Demand::kNone;
+    Source listening_source_, tick_timer_, growth_timer_, tidy_timer_, look_timer_;
+    bool growing_ = false, tidying_ = false, looking_ = false;
+    size_t most_connections_ = 0;  ///< since memory was last given back
 };
 
 }  // namespace nsr::manager

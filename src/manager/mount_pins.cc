@@ -55,11 +55,11 @@ void MountPins::drop_from_store(NsInode userns) {
 // In their order: a mount that is stored after its name was dropped would stay for ever.
 void MountPins::flush() {
     for (; !notes_.empty(); notes_.pop_front()) {
-        const Note& note = notes_.front();
+        Note& note = notes_.front();
         Status sent = note.fd ? notify_with_fd(note.text, note.fd.borrow()) : notify(note.text, 0);
-        if (sent) continue;
-        if (sent.error().code() == EAGAIN && notes_.size() <= kMaxNotes) return;
-        log::warning("Cannot tell the service manager of a mount: {}", sent.error().what());
+        if (!sent && sent.error().code() == EAGAIN && notes_.size() <= kMaxNotes) return;
+        if (!sent) log::warning("Cannot tell the service manager of a mount: {}", sent.error().what());
+        close_(std::move(note.fd));
     }
 }
 
@@ -74,9 +74,12 @@ std::vector<UniqueFd>& MountPins::pins_of(const NsIdentity& userns) {
 
 void MountPins::keep(const NsIdentity& userns, UniqueFd mount) {
     auto& pins = pins_of(userns);
-    if (std::ranges::any_of(pins, [&](const UniqueFd& pin) { return is_same_directory(pin, mount); })) return;
-    if (pins.size() >= kMaxPinsPerNamespace || count_ >= kMaxPins)
-        return log::warning("User namespace {} has too many mounts: one more is not kept", userns.inode);
+    if (std::ranges::any_of(pins, [&](const UniqueFd& pin) { return is_same_directory(pin, mount); }))
+        return close_(std::move(mount));
+    if (pins.size() >= kMaxPinsPerNamespace || count_ >= kMaxPins) {
+        log::warning("User namespace {} has too many mounts: one more is not kept", userns.inode);
+        return close_(std::move(mount));
+    }
     store(userns.inode, mount.borrow());
     pins.push_back(std::move(mount));
     ++count_;
@@ -94,6 +97,7 @@ void MountPins::take_back(std::vector<std::pair<NsInode, UniqueFd>> stored, cons
             fit.emplace_back(userns->second, std::move(*pin));
         else
             spoiled.insert(inode);
+        close_(std::move(fd));
     }
     for (NsInode userns : spoiled) drop_from_store(userns);
     for (auto& [userns, pin] : fit) {
@@ -111,8 +115,18 @@ void MountPins::drop(const NsIdentity& userns) {
     auto found = pins_.find(userns.inode);
     if (found == pins_.end() || found->second.userns != userns) return;
     count_ -= found->second.pins.size();
+    for (auto& pin : found->second.pins) close_(std::move(pin));
     pins_.erase(found);
     drop_from_store(userns.inode);
+}
+
+void MountPins::let_go() {
+    for (auto& [inode, entry] : pins_)
+        for (auto& pin : entry.pins) close_(std::move(pin));
+    pins_.clear();
+    count_ = 0;
+    for (auto& note : notes_) close_(std::move(note.fd));
+    notes_.clear();
 }
 
 }  // namespace nsr::manager

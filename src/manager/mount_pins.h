@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -20,6 +21,9 @@ public:
     /// Prefix of the name that a descriptor has in the service manager's store, before the inode of the namespace.
     static constexpr std::string_view kStorePrefix = "userns-";
 
+    /// `close` gets what is not kept any more: to let the last one of a mount go may unmount it, which can take long.
+    explicit MountPins(std::function<void(UniqueFd)> close) : close_(std::move(close)) {}
+
     /// Keeps it; one for a directory that is kept already is closed, and so are those above a bound.
     void keep(const NsIdentity& userns, UniqueFd mount);
     /// What comes from the store at start: kept if its namespace is among the `living`, else dropped, and so is what is
@@ -27,6 +31,8 @@ public:
     void take_back(std::vector<std::pair<NsInode, UniqueFd>> stored, const std::vector<NsIdentity>& living);
     /// Lets all go of a namespace that is no longer registered.
     void drop(const NsIdentity& userns);
+    /// At the end: lets all go, of which the service manager has copies.
+    void let_go();
     /// Tells the service manager what it had no time for so far.
     void flush();
 
@@ -44,6 +50,7 @@ private:
     void store(NsInode userns, BorrowedFd mount);
     void drop_from_store(NsInode userns);
 
+    std::function<void(UniqueFd)> close_;
     std::deque<Note> notes_;
     std::unordered_map<NsInode, Entry> pins_;
     size_t count_ = 0;

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "manager/instance_lock.h"
 #include "manager/policy_recovery.h"
 #include "registry/recover.h"
 #include "service/policy_entries.h"
@@ -31,28 +32,16 @@ Result<UniqueFd> make_directory(const std::string& path, mode_t mode) {
 constexpr char kManagerLock[] = "nsresource/manager";
 constexpr char kInstanceLock[] = "nsresource/instance";
 
-Result<UniqueFd> lock_file(BorrowedFd runtime, const std::string& path) {
-    UniqueFd fd = TRY(sys::open_at(runtime, path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
-    TRY_WITHIN(path, sys::lock_exclusively(fd.borrow(), kLockUsec));
-    return fd;
-}
-
 Result<UniqueFd> lock_manager(BorrowedFd runtime) {
-    auto fd = lock_file(runtime, kManagerLock);
+    auto fd = take_lock(runtime, kManagerLock, kLockUsec);
     if (!fd && fd.error().code() == ETIMEDOUT) return fail(EBUSY, "another instance uses this runtime directory");
     return fd;
 }
 
 // Workers hold it too, so that it is free only when the last one is gone: one of a killed manager's that is still at
 // work would write maps for a record that the new manager has just taken back. They are killed along with their
-// manager; one that still holds it after this time is held in the kernel, and will not do anything any more.
-Result<UniqueFd> lock_instance(BorrowedFd runtime) {
-    auto fd = lock_file(runtime, kInstanceLock);
-    if (fd || fd.error().code() != ETIMEDOUT) return fd;
-    log::warning("Workers of an earlier instance are held in the kernel; they are left to themselves");
-    TRY(sys::unlink_at(runtime, kInstanceLock));
-    return lock_file(runtime, kInstanceLock);
-}
+// manager, so that this is not for long.
+Result<UniqueFd> lock_instance(BorrowedFd runtime) { return take_lock(runtime, kInstanceLock, kLockUsec); }
 
 }  // namespace
 

@@ -24,10 +24,24 @@ constexpr uint64_t kIdleUsec = 25'000'000;
 constexpr uint64_t kDeadlineGraceUsec = 1'000'000;
 /// A process that was killed is gone within this time, unless the kernel holds it.
 constexpr uint64_t kDeathUsec = 2'000'000;
+/// Between two looks at those that are to end at a stop.
+constexpr uint64_t kStopPollUsec = 2'000;
+/// At a stop, for processes that end by themselves, and for those that were killed.
+constexpr uint64_t kStopDeathUsec = 300'000;
+/// From its start to its first message. It inherits copies of all descriptors until exec(2) has closed them, and may be
+/// the last one to let go of one that a client has made slow to close.
+constexpr uint64_t kStartUsec = 30'000'000;
 
 void kill_process(const Worker& worker) { syscall(SYS_pidfd_send_signal, worker.pidfd.get(), SIGKILL, nullptr, 0); }
 
 }  // namespace
+
+bool Worker::is_in_flight() const {
+    using pool::WorkerState;
+    if (!connection) return false;
+    WorkerState state = slot.state();
+    return state == WorkerState::kGiven || state == WorkerState::kReading || state == WorkerState::kBusy;
+}
 
 WorkerPool::WorkerPool(EventLoop& loop, Config config, Events events)
     : loop_(loop), config_(std::move(config)), events_(std::move(events)) {}
@@ -104,6 +118,7 @@ Status WorkerPool::spawn() {
     }
     auto worker = std::make_unique<Worker>(pid, std::move(pidfd), std::move(pair.first), std::move(slot));
     Worker* raw = worker.get();
+    worker->slot.set_deadline_usec(sys::now_usec() + kStartUsec);
     worker->channel_source = TRY(loop_.watch_fd(raw->channel.fd(), EPOLLIN, [this, raw] { on_channel(*raw); }));
     worker->exit_source = TRY(loop_.watch_fd(raw->pidfd.borrow(), EPOLLIN, [this, raw] { on_exit(*raw); }));
     workers_.push_back(std::move(worker));
@@ -162,6 +177,12 @@ Worker* WorkerPool::find_idle() {
     return found;
 }
 
+size_t WorkerPool::count_free() const {
+    return static_cast<size_t>(std::ranges::count_if(workers_, [](const auto& worker) {
+        return worker->is_idle() || (worker->connection && worker->slot.state() == pool::WorkerState::kLingering);
+    }));
+}
+
 void WorkerPool::retire(Worker& worker) {
     worker.retiring = true;
     shutdown(worker.channel.fd().get(), SHUT_WR);
@@ -188,7 +209,6 @@ void WorkerPool::kill_late() {
             continue;
         }
         uint64_t deadline = worker->slot.deadline_usec();
-        // The worker looks at its deadline, too, and is given the time to say so.
         if (deadline == 0 || deadline + kDeadlineGraceUsec > now) continue;
         log::error("Worker {} has passed its deadline, and is killed", worker->pid);
         worker->killed_at_usec = now;
@@ -199,8 +219,8 @@ void WorkerPool::kill_late() {
 
 // It will never run another instruction of ours, so that what it left can be repaired as if it were gone.
 void WorkerPool::lose(Worker& worker) {
-    log::error("Worker {} is held in the kernel, by a descriptor of uid {} it seems: counted as lost", worker.pid,
-               worker.uid);
+    log::error("Worker {} is held in the kernel, by a descriptor of user {} it seems: counted as lost", worker.pid,
+               worker.user);
     events_.on_exit(worker);
     auto place = std::ranges::find_if(workers_, [&](const auto& candidate) { return candidate.get() == &worker; });
     lost_.push_back(std::move(*place));
@@ -209,28 +229,42 @@ void WorkerPool::lose(Worker& worker) {
     refill();
 }
 
-size_t WorkerPool::count_lost(Uid uid) const {
-    return static_cast<size_t>(std::ranges::count_if(lost_, [&](const auto& worker) { return worker->uid == uid; }));
+size_t WorkerPool::count_lost(Uid user) const {
+    return static_cast<size_t>(std::ranges::count_if(lost_, [&](const auto& worker) { return worker->user == user; }));
 }
 
+// What a worker only reads, refuses or closes can be dropped; what it is at may be worth finishing.
 void WorkerPool::stop(uint64_t grace_usec) {
     for (auto& worker : workers_) shutdown(worker->channel.fd().get(), SHUT_RDWR);
-    log_ended_until(sys::now_usec() + grace_usec);
+    auto is_at_work = [](const Worker& worker) { return worker.slot.state() == pool::WorkerState::kBusy; };
+    log_ended_until(sys::now_usec() + grace_usec, is_at_work);
+    log_ended_until(sys::now_usec() + kStopDeathUsec, [](const Worker& worker) {
+        // An idle one ends by itself, now that its channel is shut down.
+        return worker.slot.state() != pool::WorkerState::kReading;
+    });
     for (auto& worker : workers_) kill_process(*worker);
-    log_ended_until(sys::now_usec() + kDeathUsec);
+    log_ended_until(sys::now_usec() + kStopDeathUsec, [](const Worker&) { return true; });
     for (auto& worker : workers_) log::error("Worker {} is held in the kernel, and left behind", worker->pid);
     workers_.clear();
 }
 
-void WorkerPool::log_ended_until(uint64_t end_usec) {
-    std::erase_if(workers_, [&](const auto& worker) {
-        struct pollfd poll{worker->pidfd.get(), POLLIN, 0};
-        uint64_t now = sys::now_usec();
-        auto ended = sys::poll({&poll, 1}, end_usec > now ? end_usec - now : 0);
-        if (!ended || *ended == 0) return false;
-        log_exit(*worker);
-        return true;
-    });
+// Forgets those that have ended, as long as one lives that is waited for.
+template <class Predicate>
+void WorkerPool::log_ended_until(uint64_t end_usec, Predicate waited_for) {
+    for (;;) {
+        std::vector<struct pollfd> polls;
+        for (auto& worker : workers_) polls.push_back({worker->pidfd.get(), POLLIN, 0});
+        if (!sys::poll(polls, 0)) return;
+        size_t index = 0;
+        std::erase_if(workers_, [&](const auto& worker) {
+            bool has_ended = polls[index++].revents != 0;
+            if (has_ended) log_exit(*worker);
+            return has_ended;
+        });
+        bool is_over = std::ranges::none_of(workers_, [&](const auto& worker) { return waited_for(*worker); });
+        if (is_over || sys::now_usec() >= end_usec) return;
+        static_cast<void>(sys::poll({}, kStopPollUsec));
+    }
 }
 
 }  // namespace nsr::manager

@@ -32,6 +32,8 @@ struct Worker {
         : pid(process), pidfd(std::move(process_fd)), channel(std::move(socket)), slot(std::move(shared)) {}
 
     bool is_idle() const { return ready && !retiring && !connection && !job; }
+    /// Has a connection that it is at; not one that it only keeps for a next request.
+    bool is_in_flight() const;
 
     pid_t pid;
     UniqueFd pidfd;
@@ -40,8 +42,9 @@ struct Worker {
     bool ready = false;  ///< has said that it is up
     bool retiring = false;
     std::optional<uint64_t> connection;  ///< id of the one that it has, lingering included
-    Uid uid;                             ///< whose connection that is
+    Uid user;                            ///< whose connection that is or was
     std::optional<Job> job;
+    uint64_t given_at_usec = 0;
     uint64_t idle_since_usec = 0;
     uint64_t killed_at_usec = 0;  ///< 0: it was not
     Source channel_source, exit_source;
@@ -52,6 +55,8 @@ class WorkerPool {
 public:
     static constexpr size_t kLow = 5;
     static constexpr size_t kHigh = 64;
+    /// Workers that the kernel holds. More are not risked for users that have cost one already.
+    static constexpr size_t kMaxLost = 64;
 
     struct Config {
         std::string program;  ///< path of nsresourcework
@@ -84,15 +89,19 @@ public:
     /// Kills those that have passed their deadline, and counts those as lost that do not even die: a client's
     /// descriptor of a file system that does not answer holds them in the kernel (close(2) of FUSE, for one).
     void kill_late();
-    /// Ends all: asks them by closing their channels, kills what is left after `grace_usec`, and leaves behind what
-    /// does not die of that.
+    /// Ends all: asks them by closing their channels, gives those that are at a call or a job `grace_usec` to finish,
+    /// kills the others, and leaves behind what does not die of that.
     void stop(uint64_t grace_usec);
-    /// How many workers this uid has cost for good, so far.
-    size_t count_lost(Uid uid) const;
+    /// How many workers this user has cost so far that did not come back.
+    size_t count_lost(Uid user) const;
+    size_t count_lost() const { return lost_.size(); }
 
     /// An idle worker, the one that was busy last; null if there is none.
     Worker* find_idle();
+    /// Idle ones, and those that only keep a connection for a next request.
+    size_t count_free() const;
     std::vector<std::unique_ptr<Worker>>& all() { return workers_; }
+    const std::vector<std::unique_ptr<Worker>>& all() const { return workers_; }
     void set_log_level(log::Level level) { config_.log_level = level; }
 
 private:
@@ -102,7 +111,8 @@ private:
     void on_channel(Worker& worker);
     void on_exit(Worker& worker);
     void log_exit(const Worker& worker) const;
-    void log_ended_until(uint64_t end_usec);
+    template <class Predicate>
+    void log_ended_until(uint64_t end_usec, Predicate waited_for);
     void lose(Worker& worker);
 
     EventLoop& loop_;
