@@ -73,6 +73,7 @@ Status Closers::start() {
         armed_ = false;
         work();
     }));
+    if (waiting_count_ > 0) arm(kCollectUsec);
     return {};
 }
 
