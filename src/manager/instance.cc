@@ -15,6 +15,7 @@
 #include "manager/passed_descriptors.h"
 #include "manager/spawn.h"
 #include "manager/startup.h"
+#include "manager/status_file.h"
 
 namespace nsr::manager {
 
@@ -58,7 +59,7 @@ Result<int> run_instance(const Options& options) {
                     {.max_connections = connections,
                      .workers = std::move(workers),
                      .senses = kernel.senses(context),
-                     .user_of = [](Uid uid) { return uid; }});
+                     .user_of = [&context](Uid uid) { return context.users.user_of(uid); }});
     manager.pins().take_back(std::move(passed.mounts), living);
     TRY(manager.start());
     // Only now: one that has died by this time is released at once.
@@ -66,16 +67,17 @@ Result<int> run_instance(const Options& options) {
     Source counting = TRY(kernel.count_missed_calls(loop, context.entries));
     Source bell = TRY(kernel.ring(loop, manager.reaper()));
     TRY(loop.feed_watchdog());
-    TRY(write_status(premises, kernel, context));
+    StatusFile status(premises.runtime.borrow(), kernel, context);
+    TRY(status.write());
+    Source refreshing = TRY(status.refresh(loop));
     malloc_trim(0);  // recovery may have needed much, once
     tell_service_manager(
         fmt::format("READY=1\nSTATUS=Enforcement: {} ({})", policy::level_to_string(choice.level), choice.reason));
     int exit_status = TRY(loop.run());
     tell_service_manager("STOPPING=1");
     manager.stop(socket.is_own() ? Manager::Backlog::kGoes : Manager::Backlog::kStays);
-    remove_status(premises);
     kernel.leave(context.entries);
-    if (choice.level == policy::Level::kQuarantine) TRY(context.used_set->give_back());
+    TRY(leave_state(context));
     return exit_status;
 }
 

@@ -5,16 +5,17 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include <algorithm>
-#include <boost/json.hpp>
 
 #include "base/log.h"
 #include "base/sys.h"
 #include "manager/instance_lock.h"
 #include "manager/policy_recovery.h"
+#include "ranges/user_copy.h"
 #include "registry/recover.h"
 #include "service/policy_entries.h"
 #include "service/release.h"
 #include "service/stock.h"
+#include "service/user_recovery.h"
 
 namespace nsr::manager {
 
@@ -78,6 +79,7 @@ Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelS
         if (auto repaired = service::repair(context, writer); !repaired)
             log::error("Cannot repair what worker {} left: {}", writer, repaired.error().what());
     PolicyRecovery policy(context);
+    service::UserRecovery users(context);
     std::vector<NsIdentity> living;
     std::vector<Uid> in_use;
     auto judge = [&](const registry::Registration& registration) {
@@ -95,6 +97,7 @@ Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelS
         living.push_back(registration.userns);
         for (Uid start : registration.starts()) in_use.push_back(start);
         policy.keep(registration);
+        users.keep(registration);
         return registry::Verdict::kKeep;
     };
     auto report = TRY(registry::recover(context.store, judge));
@@ -102,6 +105,7 @@ Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelS
         log::notice("Registry: {} entries kept, {} of dead namespaces removed, {} broken", report.kept, report.removed,
                     report.broken);
     TRY_WITHIN("kernel policy", policy.complete());
+    users.complete();
     context.taken.rebuild(TRY(context.store.taken_starts()));
     TRY(mark_unsafe_ranges(context, kernel, in_use));
     if (context.level == policy::Level::kQuarantine) TRY(service::refill(context));
@@ -117,29 +121,11 @@ Result<size_t> max_connections() {
     return limit.rlim_cur - kReservedDescriptors;
 }
 
-Status write_status(const Premises& premises, const KernelSide& kernel, const service::Context& context) {
-    const auto& choice = kernel.choice();
-    boost::json::object status{{"version", NSR_VERSION},
-                               {"pid", getpid()},
-                               {"enforcement", policy::level_to_string(choice.level)},
-                               {"reason", choice.reason}};
-    boost::json::array not_enforced;
-    for (const auto& program : kernel.missing())
-        if (!program.leaves_open.empty()) not_enforced.emplace_back(program.leaves_open);
-    if (!not_enforced.empty()) status["notEnforced"] = std::move(not_enforced);
-    if (choice.level == policy::Level::kQuarantine) {
-        status["freshContainer"] = TRY(context.used_set->remaining(ranges::kContainerPool));
-        status["freshDynamic"] = TRY(context.used_set->remaining(ranges::kDynamicPool));
-    }
-    BorrowedFd runtime = premises.runtime.borrow();
-    UniqueFd fd = TRY(sys::open_at(runtime, "nsresource/status.new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644));
-    TRY(sys::write_all(fd.borrow(), boost::json::serialize(status) + "\n"));
-    return sys::rename_at(runtime, "nsresource/status.new", runtime, "nsresource/status");
-}
-
-void remove_status(const Premises& premises) {
-    if (auto removed = sys::unlink_at(premises.runtime.borrow(), "nsresource/status"); !removed)
-        log::debug("{}", removed.error().what());
+Status leave_state(service::Context& context) {
+    if (context.level != policy::Level::kQuarantine) return {};
+    Status saved = ranges::save_users(context.users, context.state_dir.borrow());
+    if (!saved) log::warning("Cannot keep the table of users for the next boot: {}", saved.error().what());
+    return context.used_set->give_back();
 }
 
 }  // namespace nsr::manager

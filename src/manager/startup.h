@@ -25,8 +25,7 @@ Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelS
 /// As many connections as the limit on descriptors leaves room for; raises that limit as far as it goes.
 Result<size_t> max_connections();
 
-/// `<runtime>/nsresource/status`, for nsresourcectl.
-Status write_status(const Premises& premises, const KernelSide& kernel, const service::Context& context);
-void remove_status(const Premises& premises);
+/// After the last worker has ended: what the next start can do without is given back, and what it needs is kept.
+Status leave_state(service::Context& context);
 
 }  // namespace nsr::manager

@@ -233,6 +233,12 @@ Result<Bitmap> UsedSet::handed_out(const Pool& pool) const {
     return handed_out;
 }
 
+Result<Bitmap> UsedSet::spent(const Pool& pool) const {
+    Bitmap spent = TRY(used_.read(pool));
+    spent -= TRY(fresh_.read(pool));
+    return spent;
+}
+
 Status UsedSet::clear(std::span<const Uid> starts) {
     for (Uid start : starts) TRY(index_of(start));
     BitFile::Lock lock = TRY(used_.lock());

@@ -68,6 +68,9 @@ public:
 
     /// The ranges of a pool that somebody has or had: used, and not ready.
     Result<Bitmap> handed_out(const Pool& pool) const;
+    /// The same without waiting for any lock, and so for a disk: a range that is just being made ready may be missing
+    /// or among them.
+    Result<Bitmap> spent(const Pool& pool) const;
     /// Makes ranges unused, durably: only those that nobody has, and of which nothing is left anywhere. Ready ones stay
     /// as they are. EINVAL: no range begins there.
     Status clear(std::span<const Uid> starts);

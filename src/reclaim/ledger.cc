@@ -8,6 +8,7 @@
 #include <array>
 
 #include "base/sys.h"
+#include "ranges/user_table.h"
 #include "registry/file_name.h"
 
 namespace nsr::reclaim {
@@ -39,6 +40,13 @@ void note_file(std::string_view file, std::set<Uid>& starts) {
     auto name = registry::parse_file_name(file);
     if (name.kind == kStart || name.kind == kStartGid || name.kind == kDelegate || name.kind == kDelegateGid)
         starts.insert(Uid(static_cast<uint32_t>(name.number)));
+}
+
+// Before they can be handed out, since then they name their next user. Without a table no service has run in this boot.
+void forget_users(BorrowedFd dir, const std::vector<Uid>& starts) {
+    auto users = ranges::UserTable::open(dir);
+    if (!users) return;
+    for (Uid start : starts) users->forget(start);
 }
 
 }  // namespace
@@ -118,6 +126,7 @@ Result<Ledger::Outcome> Ledger::settle(const Findings& findings, Change change) 
         if (!findings.holders().contains(start) && !handed_out_.contains(start) &&
             TRY(store_.range_taken(start)) == registry::Taken::kFree)
             outcome.freed.push_back(start);
+    if (change == Change::kFree) forget_users(store_.state_dir(), outcome.freed);
     if (change == Change::kFree) TRY(used_.clear(outcome.freed));
     return outcome;
 }

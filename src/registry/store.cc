@@ -2,8 +2,6 @@
 #include "registry/store.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
-#include <sys/vfs.h>
 
 #include "base/sys.h"
 #include "registry/directory.h"
@@ -112,17 +110,13 @@ Result<std::vector<NsInode>> Store::owned(Uid owner) const {
     return inodes;
 }
 
-Result<size_t> Store::count_owned(Uid owner) const { return TRY(owned(owner)).size(); }
-
-// A directory of a tmpfs has a size of 20 for each of its entries (BOGO_DIRENT_SIZE in the kernel's mm/shmem.c).
-Result<size_t> Store::bound_owned(Uid owner) const {
-    constexpr size_t kEntrySize = 20;
-    struct statfs fs{};
-    if (fstatfs(registry_dir().get(), &fs) < 0 || fs.f_type != TMPFS_MAGIC) return count_owned(owner);
-    auto st = sys::stat_at(registry_dir(), owner_directory(owner));
-    if (!st && st.error().code() == ENOENT) return 0;
-    if (!st) return std::unexpected(std::move(st).error());
-    return static_cast<size_t>(st->st_size) / kEntrySize;
+Result<std::vector<Uid>> Store::owners() const {
+    std::vector<Uid> owners;
+    TRY(visit_directory(registry_dir(), ".", [&](std::string_view file, uint64_t) {
+        FileName name = parse_file_name(file);
+        if (name.kind == FileKind::kOwner) owners.emplace_back(static_cast<uint32_t>(name.number));
+    }));
+    return owners;
 }
 
 Result<std::vector<NsInode>> Store::inodes() const {

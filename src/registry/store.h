@@ -59,12 +59,10 @@ public:
     /// Whether the range is delegated; with range_taken() and add(), which meets all other files itself.
     Result<Taken> delegation_taken(Uid start) const;
     Result<Taken> name_taken(std::string_view name) const;
-    /// How many registrations `owner` has.
-    Result<size_t> count_owned(Uid owner) const;
-    /// The namespaces of them.
+    /// The namespaces of the registrations that `owner` has.
     Result<std::vector<NsInode>> owned(Uid owner) const;
-    /// No less than count_owned(): on a tmpfs by one system call, however many there are.
-    Result<size_t> bound_owned(Uid owner) const;
+    /// All uids that have registrations, and some that had; one pass over the directory.
+    Result<std::vector<Uid>> owners() const;
     /// All registered namespaces, in no order; one pass over the directory, nothing is read.
     Result<std::vector<NsInode>> inodes() const;
     /// The starts of all ranges that range_taken() says are taken, in no order, some twice; one pass over the

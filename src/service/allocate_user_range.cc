@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "namespaces/map_files.h"
+#include "service/accounts.h"
 #include "service/methods.h"
 #include "service/parent_view.h"
 #include "service/policy_entries.h"
@@ -97,6 +98,8 @@ private:
     OrFault<Uid> pick(RangePicker& picker);
     OrFault<void> choose_ranges(RangePicker& own_picker, RangePicker& container_picker);
     OrFault<void> reserve_ranges();
+    bool uses_up_ranges() const;
+    OrFault<void> require_share() const;
     void return_unused_ranges();
     Result<registry::Taken> ranges_state() const;
     enum class Recorded { kDone, kSomethingTaken };
@@ -184,10 +187,11 @@ OrFault<void> Allocation::choose_ranges(RangePicker& own_picker, RangePicker& co
 OrFault<void> Allocation::reserve_ranges() {
     std::string delegates_name = wish_.name + "/delegates";
     for (int race = 0; race < kMaxRaces; ++race) {
-        RangePicker own_picker(context_, parent_, *ranges::pool_for_size(wish_.size), wish_.name, peer_.uid);
-        RangePicker container_picker(context_, parent_, ranges::kContainerPool, delegates_name, peer_.uid);
+        RangePicker own_picker(context_, parent_, *ranges::pool_for_size(wish_.size), wish_.name);
+        RangePicker container_picker(context_, parent_, ranges::kContainerPool, delegates_name);
         own_picker.ask_host_about(wish_.name);
-        auto chosen = choose_ranges(own_picker, container_picker);
+        OrFault<void> chosen = require_share();
+        if (chosen) chosen = choose_ranges(own_picker, container_picker);
         auto recorded = chosen ? record() : OrFault<Recorded>(Recorded::kSomethingTaken);
         if (recorded && *recorded == Recorded::kDone) return {};
         return_unused_ranges();
@@ -200,12 +204,27 @@ OrFault<void> Allocation::reserve_ranges() {
     return Refusal(varlink::system_error(EBUSY));
 }
 
+bool Allocation::uses_up_ranges() const { return context_.level == policy::Level::kQuarantine && parent_.is_own(); }
+
+OrFault<void> Allocation::require_share() const {
+    if (!uses_up_ranges()) return {};
+    for (const auto* pool : {&ranges::kContainerPool, &ranges::kDynamicPool}) {
+        uint32_t wanted = *pool == ranges::kContainerPool ? wish_.delegations : 0;
+        if (wish_.type == Type::kManaged && pool->size == wish_.size) ++wanted;
+        if (TRY_SYSTEM(share(context_, *pool, peer_.uid, wanted)) == Share::kUsedUp) return refuse("NoDynamicRange");
+    }
+    return {};
+}
+
 // At the level `quarantine` a range is never given again, but one that nobody has used yet may be.
 void Allocation::return_unused_ranges() {
-    if (context_.level != policy::Level::kQuarantine || !parent_.is_own()) return;
-    for (Uid start : std::exchange(chosen_, {}))
+    if (!uses_up_ranges()) return;
+    for (Uid start : std::exchange(chosen_, {})) {
+        // They are ours alone until they are back, so they can only name the caller, if they were recorded.
+        context_.users.forget(start);
         if (auto returned = context_.used_set->return_unused(start); !returned)
             log::warning("Range {} is lost until it is reclaimed: {}", start, returned.error().what());
+    }
 }
 
 OrFault<void> Allocation::choose_transient_range(RangePicker& picker) {
@@ -232,14 +251,17 @@ Result<registry::Taken> Allocation::ranges_state() const {
 }
 
 OrFault<Allocation::Recorded> Allocation::record() {
-    auto lock = TRY_SYSTEM(context_.store.lock());
     TRY(require_room(context_, peer_.uid));
+    auto lock = TRY_SYSTEM(context_.store.lock());
+    // Calls of the same user at the same time may have been faster.
+    TRY(require_room(context_, lock, peer_.uid));
+    TRY(require_share());
     if (TRY_SYSTEM(ranges_state()) == registry::Taken::kTaken) return Recorded::kSomethingTaken;
-    auto added = context_.store.add(lock, registration_, context_.writer);
+    auto origin = parent_.is_own() ? Origin::kPool : Origin::kParent;
+    auto added = enter_registry(context_, lock, registration_, origin);
     // The namespace or the name; reserve_ranges() finds out which.
     if (!added && added.error().code() == EEXIST) return Recorded::kSomethingTaken;
     TRY_SYSTEM(std::move(added));
-    note_taken(context_, registration_);
     return Recorded::kDone;
 }
 

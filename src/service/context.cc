@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "ranges/user_copy.h"
 
 namespace nsr::service {
 
@@ -20,6 +21,17 @@ ranges::HostIds::Config host_ids_config(const std::string& runtime_dir) {
     return config;
 }
 
+// What is there may have been broken by anybody; users get new accounts then, and the registry says what they have.
+Result<ranges::UserTable> open_users(const registry::Store& store, const std::string& state_dir) {
+    auto users = ranges::UserTable::open(store.state_dir());
+    if (users) return users;
+    // Another process may just be making it.
+    auto lock = TRY(store.lock());
+    if (auto again = ranges::UserTable::open(store.state_dir())) return again;
+    UniqueFd state = TRY(sys::open_at(sys::kCwd, state_dir, O_RDONLY | O_DIRECTORY));
+    return ranges::UserTable::make(store.state_dir(), TRY(ranges::load_users(state.borrow())));
+}
+
 }  // namespace
 
 Result<Context> Context::open(const std::string& runtime_dir, const std::string& state_dir, policy::Level level,
@@ -27,9 +39,11 @@ Result<Context> Context::open(const std::string& runtime_dir, const std::string&
     UniqueFd runtime = TRY(sys::open_at(sys::kCwd, runtime_dir, O_RDONLY | O_DIRECTORY));
     auto store = TRY(registry::Store::open(runtime.borrow()));
     auto taken = TRY(ranges::TakenMap::open(store.state_dir()));
+    auto users = TRY(open_users(store, state_dir));
+    UniqueFd state;
     std::optional<ranges::UsedSet> used_set;
     if (level == policy::Level::kEnforce || level == policy::Level::kQuarantine) {
-        UniqueFd state = TRY(sys::open_at(sys::kCwd, state_dir, O_RDONLY | O_DIRECTORY));
+        state = TRY(sys::open_at(sys::kCwd, state_dir, O_RDONLY | O_DIRECTORY));
         used_set = TRY(ranges::UsedSet::open(state.borrow(), runtime.borrow()));
     }
     return Context{.store = std::move(store),
@@ -41,23 +55,13 @@ Result<Context> Context::open(const std::string& runtime_dir, const std::string&
                    .entries = std::move(entries),
                    .missed_calls = {},
                    .taken = std::move(taken),
+                   .users = std::move(users),
+                   .state_dir = std::move(state),
                    .used_set = std::move(used_set),
                    .writer = getpid(),
                    .took_fresh_range = false,
                    .announce = [](const NsIdentity&) {},
                    .keep_mount = [](const NsIdentity&, UniqueFd) { return Status(); }};
-}
-
-void note_taken(Context& context, const registry::Registration& registration) {
-    for (Uid start : registration.starts()) context.taken.set(start);
-}
-
-// A delegated range may have gone to another holder, and one in use may lie in a delegated one.
-void note_removed(Context& context, const registry::Registration& registration) {
-    for (Uid start : registration.starts()) {
-        auto state = context.store.range_taken(start);
-        if (state && *state == registry::Taken::kFree) context.taken.clear(start);
-    }
 }
 
 }  // namespace nsr::service

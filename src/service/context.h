@@ -14,6 +14,7 @@
 #include "ranges/host_ids.h"
 #include "ranges/taken_map.h"
 #include "ranges/used_set.h"
+#include "ranges/user_table.h"
 #include "registry/store.h"
 
 namespace nsr::service {
@@ -32,8 +33,11 @@ struct Context {
     policy::Level level;
     policy::Entries entries;
     policy::MissedCalls missed_calls;
+    /// Kept with the registry, as the next one is, by service/accounts.h.
     ranges::TakenMap taken;
-    /// At every level but `none` and `refuse`.
+    ranges::UserTable users;
+    /// These two at every level but `none` and `refuse`.
+    UniqueFd state_dir;
     std::optional<ranges::UsedSet> used_set;
     /// The process that half-done calls are recorded under.
     pid_t writer;
@@ -45,12 +49,6 @@ struct Context {
     std::function<Status(const NsIdentity&, UniqueFd)> keep_mount;
 };
 
-/// Keeps Context::taken with the registry: to be called after a registration was added or removed.
-void note_taken(Context& context, const registry::Registration& registration);
-void note_removed(Context& context, const registry::Registration& registration);
-
-/// Registrations of one owner uid (interface.md section 2, common rules).
-inline constexpr size_t kMaxRegistrationsPerUid = 256;
 /// How long other user databases may take to answer, all together.
 inline constexpr uint64_t kHostIdsTimeoutUsec = 3'000'000;
 

@@ -4,19 +4,16 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "service/range_state.h"
-#include "service/spent_ranges.h"
 
 namespace nsr::service {
 
 using registry::Taken;
 
-RangePicker::RangePicker(Context& context, const ParentView& parent, const ranges::Pool& pool, std::string_view name,
-                         Uid caller)
+RangePicker::RangePicker(Context& context, const ParentView& parent, const ranges::Pool& pool, std::string_view name)
     : context_(context),
       parent_(parent),
       pool_(pool),
       candidates_(pool, parent.one_to_one(), name),
-      caller_(caller),
       host_deadline_usec_(sys::now_usec() + kHostIdsTimeoutUsec) {}
 
 Result<Taken> RangePicker::look_everywhere(Uid start) {
@@ -56,10 +53,6 @@ Result<std::optional<Uid>> RangePicker::pick_recycled() {
 }
 
 Result<std::optional<Uid>> RangePicker::pick_fresh() {
-    if (TRY(allowance(context_, pool_, caller_)) == Allowance::kSpent) {
-        log::warning("Uid {} has used up its share of ranges of size {} in this boot", caller_, pool_.size);
-        return std::optional<Uid>();
-    }
     context_.took_fresh_range = true;
     auto judge = [this](Uid start) -> Result<ranges::UsedSet::Verdict> {
         return TRY(look_everywhere(start)) == Taken::kFree ? ranges::UsedSet::Verdict::kAcceptable
@@ -68,11 +61,7 @@ Result<std::optional<Uid>> RangePicker::pick_fresh() {
     auto start = TRY(context_.used_set->take(candidates_, judge));
     if (!start)
         log::warning("All ranges of size {} were handed out: free some with 'nsresourcectl reclaim'", pool_.size);
-    if (!start) return start;
-    if (name_is_known_)
-        TRY(context_.used_set->return_unused(*start));
-    else
-        TRY(note_spent(context_, pool_, caller_));
+    if (start && name_is_known_) TRY(context_.used_set->return_unused(*start));
     return start;
 }
 

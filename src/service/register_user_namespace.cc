@@ -2,6 +2,7 @@
 #include <array>
 
 #include "namespaces/map_files.h"
+#include "service/accounts.h"
 #include "service/methods.h"
 #include "service/policy_entries.h"
 #include "service/release.h"
@@ -42,10 +43,11 @@ OrFault<std::string> register_namespace(Context& context, varlink::Call& call) {
     TRY(require_authority(context, call, authority::kRegisterUserNamespace, "name", registration.name));
     registration.owner = call.peer.uid;
     registration.userns = userns.identity();
+    TRY(require_room(context, registration.owner));
     {
         auto lock = TRY_SYSTEM(context.store.lock());
-        TRY(require_unclaimed(context, registration));
-        TRY_SYSTEM(context.store.add(lock, registration, context.writer));
+        TRY(require_unclaimed(context, lock, registration));
+        TRY_SYSTEM(enter_registry(context, lock, registration, Origin::kPool));
     }
     if (auto entered = enter_policy(context, registration); !entered) {
         auto removed = remove(context, registration);

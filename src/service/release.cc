@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "namespaces/map_files.h"
+#include "service/accounts.h"
 #include "service/addition.h"
 #include "service/policy_entries.h"
 #include "service/release_resources.h"
@@ -33,9 +34,8 @@ Result<Mapped> is_mapped(const Context& context, const Registration& registratio
 Status remove(Context& context, const Registration& registration) {
     auto lock = TRY(context.store.lock());
     TRY(withdraw_claims(context, registration));
-    TRY(context.store.remove(lock, registration));
+    TRY(leave_registry(context, lock, registration));
     TRY(leave_policy(context, registration));
-    note_removed(context, registration);
     return settle_owners(context, registration);
 }
 
@@ -100,6 +100,8 @@ Status repair(Context& context, pid_t writer) {
             TRY(remove(context, *registration));
             log::notice("Took back the half-done registration {}", registration->name);
         }
+        // The worker may have died just before or after it had counted it.
+        TRY(recount(context));
     }
     return context.store.drop_pending(writer);
 }

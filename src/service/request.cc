@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "registry/names.h"
+#include "service/accounts.h"
 #include "service/policy_entries.h"
 #include "service/release.h"
 
@@ -91,10 +92,11 @@ OrFault<void> require_name_unknown_to_host(Context& context, const std::string& 
     return {};
 }
 
-OrFault<void> require_unclaimed(const Context& context, const registry::Registration& registration) {
+OrFault<void> require_unclaimed(const Context& context, const registry::Lock& lock,
+                                const registry::Registration& registration) {
     if (TRY_SYSTEM(context.store.find_by_inode(registration.userns.inode))) return refuse("UserNamespaceExists");
     if (TRY_SYSTEM(context.store.name_taken(registration.name)) == registry::Taken::kTaken) return refuse("NameExists");
-    return require_room(context, registration.owner);
+    return require_room(context, lock, registration.owner);
 }
 
 OrFault<void> require_authority(Context& context, const varlink::Call& call, authority::Action action,
@@ -116,12 +118,6 @@ OrFault<registry::Registration> require_registration(Context& context, const NsI
 OrFault<void> require_owner(const registry::Registration& registration, const varlink::Peer& peer) {
     if (peer.uid != Uid(0) && peer.uid != registration.owner) return refuse_permission();
     return {};
-}
-
-OrFault<void> require_room(const Context& context, Uid owner) {
-    if (TRY_SYSTEM(context.store.bound_owned(owner)) < kMaxRegistrationsPerUid) return {};
-    if (TRY_SYSTEM(context.store.count_owned(owner)) < kMaxRegistrationsPerUid) return {};
-    return Refusal(varlink::system_error(EUSERS));
 }
 
 }  // namespace nsr::service

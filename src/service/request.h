@@ -30,8 +30,10 @@ OrFault<void> require_unregistered(Context& context, const NsIdentity& identity)
 OrFault<void> require_free_name(Context& context, const std::string& name);
 /// NameExists, as far as the host knows. Waits for others: not with the registry lock held.
 OrFault<void> require_name_unknown_to_host(Context& context, const std::string& name);
-/// What the three above say of the registry alone, once more, with the lock held: another worker may have been faster.
-OrFault<void> require_unclaimed(const Context& context, const registry::Registration& registration);
+/// What these, and require_room(), say of the registry alone, once more, with the lock held: another worker may have
+/// been faster.
+OrFault<void> require_unclaimed(const Context& context, const registry::Lock& lock,
+                                const registry::Registration& registration);
 /// Whether polkit lets the caller do this: PermissionDenied also where it is there and does not answer. Waits for it.
 OrFault<void> require_authority(Context& context, const varlink::Call& call, authority::Action action,
                                 const char* detail, std::string value);
@@ -39,7 +41,5 @@ OrFault<void> require_authority(Context& context, const varlink::Call& call, aut
 OrFault<registry::Registration> require_registration(Context& context, const NsIdentity& identity);
 /// PermissionDenied for a caller that is neither root nor the owner of the registration.
 OrFault<void> require_owner(const registry::Registration& registration, const varlink::Peer& peer);
-/// System EUSERS.
-OrFault<void> require_room(const Context& context, Uid owner);
 
 }  // namespace nsr::service

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "service/stock.h"
 
+#include "base/log.h"
+#include "ranges/user_copy.h"
+
 namespace nsr::service {
 
 using ranges::UsedSet;
@@ -22,6 +25,9 @@ Status refill(Context& context) {
         };
         TRY(context.used_set->refill(*pool, judge));
     }
+    // What is not kept is not charged in the next boot, and that is no reason to hand out nothing in this one.
+    if (auto saved = ranges::save_users(context.users, context.state_dir.borrow()); !saved)
+        log::warning("Cannot keep the table of users for the next boot: {}", saved.error().what());
     return {};
 }
 

@@ -7,7 +7,8 @@ namespace nsr::service {
 
 /// Whether refill() should be called, when nobody waits for an answer.
 Result<ranges::UsedSet::Supply> supply(const Context& context);
-/// Marks ranges ahead for the level `quarantine`; waits for the disk.
+/// Marks ranges ahead for the level `quarantine`, and keeps for the next boot which user each range names; waits for
+/// the disk.
 Status refill(Context& context);
 
 }  // namespace nsr::service

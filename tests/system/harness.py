@@ -225,12 +225,12 @@ class Instance:
         found = ['process %d' % pid for pid in processes_about(self.run)]
         found += ['mount ' + line for line in read('/proc/self/mounts').split('\n') if self.scratch in line]
         found += ['pins ' + self.pins.path] if self.pins else []
-        own = ('registry', 'pending', 'instance', 'manager', 'releasing', 'fresh', 'taken', 'cgroups')
+        own = ('registry', 'pending', 'instance', 'manager', 'releasing', 'fresh', 'taken', 'users', 'cgroups')
         kept = {'nsresource', 'userdb', *('nsresource/' + name for name in own)}
         for place, directories, files in os.walk(self.run):
             for name in directories + files:
                 path = os.path.relpath(os.path.join(place, name), self.run)
-                if path not in kept and not path.startswith(('nsresource/registry/', 'nsresource/spent', *self.may_stay)):
+                if path not in kept and not path.startswith(('nsresource/registry/', *self.may_stay)):
                     found.append('file ' + path)
         return found
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "reclaim/ledger.h"
 
+#include "ranges/user_table.h"
 #include "ranges_scratch.h"
 
 namespace nsr::reclaim {
@@ -69,6 +70,19 @@ TEST_F(ReclaimLedger, FreesWhatWasNotFound) {
     for (Uid start : starts) EXPECT_EQ(is_used(start), start == *starts.begin());
     starts.erase(starts.begin());
     EXPECT_EQ(as_set(outcome->freed), starts);
+}
+
+TEST_F(ReclaimLedger, WhatIsFreedCountsAgainstNoUser) {
+    auto starts = use(3);
+    auto users = std::move(ranges::UserTable::make(store().state_dir(), {}).value());
+    for (Uid start : starts) users.assign(start, Uid(1000));
+    Findings findings;
+    findings.add({&starts.begin()->value, 1}, [] { return "x"; });
+    ASSERT_TRUE(open().settle(findings, Change::kNone));
+    EXPECT_EQ(users.count_ranges(kContainerPool, Uid(1000)), 3u);
+    ASSERT_TRUE(open().settle(findings, Change::kFree));
+    EXPECT_EQ(users.count_ranges(kContainerPool, Uid(1000)), 1u);
+    EXPECT_EQ(users.user_of(*starts.begin()), Uid(1000));
 }
 
 TEST_F(ReclaimLedger, OneProblemIsEnough) {

@@ -127,7 +127,7 @@ TEST_F(RecoverTest, SetsABrokenEntryAsideAndKeepsItsRangeTaken) {
     EXPECT_EQ(report.links_in_doubt, 3u);
     EXPECT_EQ(scratch.files(), (std::set<std::string>{"na.userns", "u524288.userns", "g524288.userns"}));
     EXPECT_TRUE(std::filesystem::exists(scratch.state() / "broken" / "i5.userns"));
-    EXPECT_EQ(store.count_owned(Uid(1000)).value(), 0u);
+    EXPECT_EQ(store.owned(Uid(1000))->size(), 0u);
     // The same at the next start.
     EXPECT_EQ(recover_with({5}).links_in_doubt, 3u);
     EXPECT_EQ(store.range_taken(Uid(524288)).value(), Taken::kTaken);

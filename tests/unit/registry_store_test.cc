@@ -81,8 +81,9 @@ TEST_F(StoreTest, FindsInEachWay) {
     EXPECT_EQ(store.find_by_start_gid(Gid(524288)).value(), a);
     EXPECT_EQ(store.range_taken(Uid(524288)).value(), Taken::kTaken);
     EXPECT_EQ(store.name_taken("a").value(), Taken::kTaken);
-    EXPECT_EQ(store.count_owned(Uid(1000)).value(), 1u);
+    EXPECT_EQ(store.owned(Uid(1000))->size(), 1u);
     EXPECT_EQ(store.inodes().value(), std::vector{NsInode(5)});
+    EXPECT_EQ(store.owners().value(), std::vector{Uid(1000)});
     EXPECT_EQ(store.taken_starts().value(), (std::vector{Uid(524288), Uid(524288)}));
 }
 
@@ -95,8 +96,9 @@ TEST_F(StoreTest, FindsNothingInAnEmptyRegistry) {
     EXPECT_EQ(store.range_taken(Uid(524288)).value(), Taken::kFree);
     EXPECT_EQ(store.name_taken("a").value(), Taken::kFree);
     EXPECT_FALSE(store.name_taken("a/b"));
-    EXPECT_EQ(store.count_owned(Uid(1000)).value(), 0u);
+    EXPECT_EQ(store.owned(Uid(1000))->size(), 0u);
     EXPECT_TRUE(store.inodes().value().empty());
+    EXPECT_TRUE(store.owners().value().empty());
 }
 
 TEST_F(StoreTest, TakesAnyFileOfARangeForAHolder) {
@@ -187,7 +189,7 @@ TEST_F(StoreTest, RemovesEverything) {
     add(a);
     add(transient(6, "b", 589824));
     ASSERT_TRUE(remove(a));
-    EXPECT_EQ(store.count_owned(Uid(1000)).value(), 1u);
+    EXPECT_EQ(store.owned(Uid(1000))->size(), 1u);
     ASSERT_TRUE(remove(transient(6, "b", 589824)));
     EXPECT_TRUE(scratch.files().empty());
     EXPECT_TRUE(remove(a));
@@ -271,23 +273,6 @@ TEST_F(StoreTest, LetsOneOfTwoProcessesHaveAName) {
         ASSERT_TRUE(remove(*winner));
         EXPECT_TRUE(scratch.files().empty());
     }
-}
-
-// What is known of the kernel's tmpfs must hold on the kernel at hand.
-TEST(StoreOnTmpfs, BoundsRegistrationsOfAnOwner) {
-    std::string path = "/dev/shm/nsr-registry-XXXXXX";
-    ASSERT_TRUE(::mkdtemp(path.data()));
-    UniqueFd base(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    Store store = std::move(Store::open(base.borrow()).value());
-    EXPECT_EQ(store.bound_owned(Uid(1000)).value(), 0u);
-    for (uint32_t i = 0; i < 300; ++i) {
-        ASSERT_TRUE(store.add(store.lock().value(), plain(100 + i, fmt::format("n{}", i)), 7));
-        ASSERT_TRUE(store.commit(7));
-        ASSERT_GE(store.bound_owned(Uid(1000)).value(), i + 1);
-        ASSERT_LE(store.bound_owned(Uid(1000)).value(), i + 3);
-    }
-    EXPECT_EQ(store.count_owned(Uid(1000)).value(), 300u);
-    std::filesystem::remove_all(path);
 }
 
 }  // namespace

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <vector>
+
+#include "service/context.h"
+
+namespace nsr::service {
+
+/// Puts the table of users right at the start of the manager, from the registrations that there are: another service
+/// may have changed the registry meanwhile, and the table may be new.
+class UserRecovery {
+public:
+    explicit UserRecovery(Context& context) : context_(context) {}
+
+    /// A registration stays.
+    void keep(const registry::Registration& registration);
+    /// After the registry was put right.
+    void complete();
+
+private:
+    /// Who has a range: the outermost one, if it was handed on to namespaces below.
+    struct Holding {
+        Uid start, owner;
+        NsInode userns;
+    };
+
+    void keep_outermost();
+    void resolve(const Holding& holding);
+
+    Context& context_;
+    std::vector<Holding> holdings_;
+};
+
+}  // namespace nsr::service
