@@ -7,6 +7,7 @@
 #include "ctl/default_name.h"
 #include "ctl/enter.h"
 #include "ctl/service.h"
+#include "ctl/shortage.h"
 #include "registry/names.h"
 
 namespace nsr::ctl {
@@ -42,6 +43,19 @@ varlink::json::object allocate_parameters(const RunVerb& verb, Uid caller) {
     if (verb.delegates > 0) parameters["delegateContainerRanges"] = verb.delegates;
     if (verb.foreign == Foreign::kMapped) parameters["mapForeign"] = true;
     return parameters;
+}
+
+Status allocate(Calls& calls, const Setting& setting, const RunVerb& verb, Uid caller) {
+    auto parameters = allocate_parameters(verb, caller);
+    parameters[kUserNamespace] = 0;
+    auto answer = TRY(ask(calls.client, "AllocateUserRange", std::move(parameters), {calls.fds.data(), 1}));
+    if (answer.error == "io.systemd.NamespaceResource.NoDynamicRange") {
+        Wanted wanted{.containers = verb.delegates};
+        if (verb.type == RangeType::kManaged) ++(verb.size == 1 ? wanted.singles : wanted.containers);
+        return fail(ENOSPC, "{}", explain_shortage(setting, wanted, caller));
+    }
+    if (!answer.error.empty()) return fail(EPERM, "{}", explain(answer));
+    return {};
 }
 
 /// Before anything is asked of the service: root loses the right to make cgroups along with its user namespace.
@@ -88,7 +102,7 @@ Result<Prepared> prepare(const Setting& setting, const RunVerb& verb, Uid caller
     if (verb.control_group) prepared.cgroup.emplace(TRY(enter_cgroup(*verb.control_group, verb, caller)));
     UniqueFd user_namespace = TRY(enter_new_user_namespace());
     Calls calls{std::move(client), {std::move(user_namespace), UniqueFd()}};
-    TRY_WITHIN("cannot get a range", calls.call("AllocateUserRange", allocate_parameters(verb, caller)));
+    TRY_WITHIN("cannot get a range", allocate(calls, setting, verb, caller));
     if (prepared.cgroup) TRY(give_cgroup(calls, *prepared.cgroup));
     if (verb.network.veth == Network::Veth::kOne) TRY(give_veth(calls));
     if (verb.network.tap == Network::Tap::kOne) prepared.tap = TRY(give_tap(calls));

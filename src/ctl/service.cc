@@ -94,10 +94,14 @@ Result<varlink::Client> connect(const Setting& setting) {
     return Failure(std::move(client).error());
 }
 
+Result<varlink::CallResult> ask(varlink::Client& client, std::string_view method, varlink::json::object parameters,
+                                std::span<const UniqueFd> fds) {
+    return client.call(fmt::format("{}{}", kInterface, method), std::move(parameters), fds, kCallTimeoutUsec);
+}
+
 Result<varlink::CallResult> call(varlink::Client& client, std::string_view method, varlink::json::object parameters,
                                  std::span<const UniqueFd> fds) {
-    auto answer =
-        TRY(client.call(fmt::format("{}{}", kInterface, method), std::move(parameters), fds, kCallTimeoutUsec));
+    auto answer = TRY(ask(client, method, std::move(parameters), fds));
     if (!answer.error.empty()) return fail(EPERM, "{}", explain(answer));
     return answer;
 }

@@ -15,7 +15,10 @@ namespace nsr::ctl {
 Result<varlink::Client> connect(const Setting& setting);
 
 /// Calls `io.systemd.NamespaceResource.<method>`, and waits as long as a person may need to answer a question of
-/// polkit. A refusal is an Error with explain()'s sentence.
+/// polkit. A refusal is an answer with an error.
+Result<varlink::CallResult> ask(varlink::Client& client, std::string_view method, varlink::json::object parameters,
+                                std::span<const UniqueFd> fds);
+/// The same, but a refusal is an Error with explain()'s sentence.
 Result<varlink::CallResult> call(varlink::Client& client, std::string_view method, varlink::json::object parameters,
                                  std::span<const UniqueFd> fds);
 

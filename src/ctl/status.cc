@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <unistd.h>
 #include <array>
 
 #include <fmt/ranges.h>
 #include <boost/json.hpp>
 
 #include "base/log.h"
-#include "base/sys.h"
 #include "ctl/json_text.h"
 #include "ctl/output.h"
+#include "ctl/own_use.h"
 #include "ctl/registry_view.h"
 #include "ctl/service.h"
+#include "ctl/status_file.h"
 #include "ctl/table.h"
 #include "ctl/verbs.h"
-#include "registry/json_text.h"
+#include "ranges/user_table.h"
 
 namespace nsr::ctl {
 
@@ -20,7 +22,6 @@ namespace {
 
 namespace json = boost::json;
 constexpr uint64_t kInfoTimeoutUsec = 10'000'000;
-constexpr size_t kMaxStatusSize = 64 * 1024;
 
 /// The fields of the manager's status file that people are shown, and under which word.
 struct Known {
@@ -35,14 +36,6 @@ constexpr std::array kKnown{
     Known{"freshContainer", "Fresh ranges of 65536"},
     Known{"freshDynamic", "Fresh single ids"},
 };
-
-/// What the manager wrote about itself; empty where there is nothing.
-Result<json::object> read_status_file(const Setting& setting) {
-    auto text = sys::read_file_at(sys::kCwd, setting.resource_directory() + "/status", kMaxStatusSize);
-    if (!text && text.error().code() == ENOENT) return json::object();
-    if (!text) return Failure(std::move(text).error());
-    return TRY_WITHIN("status file", registry::parse_object(*text, {}));
-}
 
 Status ask_service(const Setting& setting) {
     auto client = TRY(connect(setting));
@@ -63,6 +56,38 @@ Result<json::object> count(const Setting& setting) {
     return counts;
 }
 
+/// What counts against the caller, and how much of it may. Root may use up all ranges, and so may others where ranges
+/// are used again.
+json::object count_own(const OwnUse& use, const json::object& status) {
+    json::object own{{"uid", use.user.value},
+                     {"registrations", use.registrations},
+                     {"maxRegistrations", ranges::kMaxRegistrationsPerUser}};
+    if (!status.contains("freshContainer")) return own;
+    own["usedContainer"] = use.containers;
+    own["usedDynamic"] = use.singles;
+    if (::geteuid() == 0) return own;
+    own["maxContainer"] = ranges::share_of(ranges::kContainerPool);
+    own["maxDynamic"] = ranges::share_of(ranges::kDynamicPool);
+    return own;
+}
+
+constexpr std::array kOwn{
+    std::array<std::string_view, 3>{"Your registrations", "registrations", "maxRegistrations"},
+    std::array<std::string_view, 3>{"Your ranges of 65536", "usedContainer", "maxContainer"},
+    std::array<std::string_view, 3>{"Your single ids", "usedDynamic", "maxDynamic"},
+};
+
+void add_own_lines(const json::object& own, std::vector<std::pair<std::string, std::string>>& lines) {
+    if (own.at("uid").to_number<uint32_t>() != ::geteuid())
+        lines.emplace_back("You count as", fmt::format("uid {}", own.at("uid").to_number<uint32_t>()));
+    for (const auto& [label, field, limit] : kOwn) {
+        const auto* used = own.if_contains(field);
+        const auto* most = own.if_contains(limit);
+        if (used && most) lines.emplace_back(label, json::serialize(*used) + " of " + json::serialize(*most));
+        if (used && !most) lines.emplace_back(label, json::serialize(*used));
+    }
+}
+
 std::string value_text(const json::value& value) {
     return value.is_string() ? std::string(std::string_view(value.get_string())) : json::serialize(value);
 }
@@ -78,6 +103,7 @@ std::string to_lines(const Setting& setting, const json::object& report) {
             each.push_back(fmt::format("{} {}", number.as_int64(), std::string_view(type)));
         lines.emplace_back("Namespaces", fmt::format("{}", fmt::join(each, ", ")));
     }
+    if (const auto* own = report.if_contains("own")) add_own_lines(own->as_object(), lines);
     return pairs_text(lines);
 }
 
@@ -89,6 +115,7 @@ Result<int> status(const Setting& setting, const StatusVerb&) {
     if (!answers) log::error("{}", answers.error().what());
     report["answers"] = answers.has_value();
     if (auto counts = count(setting)) report["namespaces"] = *std::move(counts);
+    if (auto use = own_use(setting, Uid(::geteuid()))) report["own"] = count_own(*use, report);
     TRY(print(setting, setting.json == JsonMode::kOff ? to_lines(setting, report) : json_text(report, setting.json)));
     return answers ? kDone : kFailed;
 }

@@ -5,6 +5,7 @@
 #include "ctl/default_name.h"
 #include "ctl/json_text.h"
 #include "ctl/service.h"
+#include "ctl/shortage.h"
 #include "ctl/table.h"
 #include "registry/names.h"
 
@@ -100,6 +101,38 @@ TEST(Explain, EveryParameterThatTheUserChoseHasASentence) {
     }
     EXPECT_NE(meaning("io.systemd.System", {{"errno", ESRCH}}).find("one to one"), std::string::npos);
     EXPECT_NE(meaning("io.systemd.System", {{"errno", EEXIST}}).find("there already"), std::string::npos);
+}
+
+TEST(ExplainShortage, SaysWhoseRangesAreUsedUp) {
+    const boost::json::object plenty{{"enforcement", "quarantine"}, {"freshContainer", 20000}, {"freshDynamic", 1}};
+    const boost::json::object little{{"enforcement", "quarantine"}, {"freshContainer", 2}, {"freshDynamic", 0}};
+    const OwnUse all{.user = Uid(1000), .containers = 1791, .singles = 271};
+    const OwnUse none{.user = Uid(1000)};
+    const Wanted one{.containers = 1}, single{.singles = 1}, three{.containers = 3};
+    auto has = [](const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; };
+
+    std::string text = explain_shortage(one, Uid(1000), all, plenty);
+    EXPECT_TRUE(has(text, "your share") && has(text, "1791 of 1791") && has(text, "nsresourcectl reclaim")) << text;
+    text = explain_shortage(single, Uid(1000), all, little);
+    EXPECT_TRUE(has(text, "your share") && has(text, "271 of 271")) << text;
+    text = explain_shortage(three, Uid(1000), OwnUse{.user = Uid(1000), .containers = 1789}, plenty);
+    EXPECT_TRUE(has(text, "1789 of 1791") && has(text, "3 more")) << text;
+    for (const auto& [wanted, caller, use] :
+         {std::tuple{single, Uid(1000), none}, {three, Uid(1000), none}, {single, Uid(0), all}}) {
+        text = explain_shortage(wanted, caller, use, little);
+        EXPECT_TRUE(has(text, "never used") && has(text, "nsresourcectl reclaim")) << text;
+    }
+}
+
+TEST(ExplainShortage, SaysNoMoreThanIsKnown) {
+    const std::string answer = meaning("io.systemd.NamespaceResource.NoDynamicRange");
+    const OwnUse all{.user = Uid(1000), .containers = 1791, .singles = 271};
+    const Wanted one{.containers = 1};
+    for (const boost::json::object& status :
+         {boost::json::object{}, boost::json::object{{"enforcement", "none"}}, boost::json::object{{"enforcement", 3}}})
+        EXPECT_EQ(explain_shortage(one, Uid(1000), all, status), answer);
+    const boost::json::object odd{{"enforcement", "quarantine"}, {"freshContainer", "x"}};
+    EXPECT_EQ(explain_shortage(one, Uid(1000), std::nullopt, odd), answer);
 }
 
 TEST(Explain, StandsOddAnswers) {
