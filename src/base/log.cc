@@ -11,6 +11,8 @@
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 
+#include "base/printable.h"
+
 namespace nsr::log {
 
 namespace {
@@ -43,20 +45,6 @@ bool stderr_is_journal() {
     return fmt::format("{}:{}", st.st_dev, st.st_ino) == stream;
 }
 
-// A client chooses names that end up in messages: a line feed in one must not forge a line of the log.
-std::string escaped(std::string_view message) {
-    std::string out;
-    out.reserve(message.size());
-    for (char c : message) {
-        auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte == 0x7f)
-            out += fmt::format("\\x{:02x}", byte);
-        else
-            out += c;
-    }
-    return out;
-}
-
 }  // namespace
 
 void open(std::string_view program, Level max_level) {
@@ -80,7 +68,8 @@ std::string_view level_to_string(Level level) {
 
 void write(Level level, std::string_view message, std::initializer_list<Field> fields) {
     if (level > sink().max_level) return;
-    std::string text = escaped(message);
+    // A client chooses names that end up in messages: a line feed in one must not forge a line of the log.
+    std::string text = printable(message);
     if (!sink().journal) {
         std::string line = fmt::format("{}: {}: {}\n", sink().program, level_to_string(level), text);
         // Nowhere to report that the log cannot be written.
@@ -89,7 +78,7 @@ void write(Level level, std::string_view message, std::initializer_list<Field> f
     }
     std::vector<std::string> items{fmt::format("MESSAGE={}", text), fmt::format("PRIORITY={}", static_cast<int>(level)),
                                    fmt::format("SYSLOG_IDENTIFIER={}", sink().program)};
-    for (const auto& [name, value] : fields) items.push_back(fmt::format("{}={}", name, escaped(value)));
+    for (const auto& [name, value] : fields) items.push_back(fmt::format("{}={}", name, printable(value)));
     std::vector<iovec> vector;
     for (auto& item : items) vector.push_back({item.data(), item.size()});
     sd_journal_sendv(vector.data(), static_cast<int>(vector.size()));

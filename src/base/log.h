@@ -25,7 +25,7 @@ Level level();
 const Level* level_from_string(std::string_view text);
 std::string_view level_to_string(Level level);
 
-/// Writes one line; what comes from outside in it is escaped.
+/// Writes one line, made printable (base/printable.h).
 void write(Level level, std::string_view message, std::initializer_list<Field> fields = {});
 
 template <class... Args>

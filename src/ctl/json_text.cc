@@ -3,6 +3,8 @@
 
 #include <boost/json.hpp>
 
+#include "base/printable.h"
+
 namespace nsr::ctl {
 
 namespace {
@@ -42,10 +44,10 @@ void append_pretty(std::string& text, const json::value& value, size_t indent) {
 }  // namespace
 
 std::string json_text(const json::value& value, JsonMode mode) {
-    if (mode != JsonMode::kPretty) return json::serialize(value) + '\n';
+    if (mode != JsonMode::kPretty) return printable_json(json::serialize(value)) + '\n';
     std::string text;
     append_pretty(text, value, 0);
-    return text + '\n';
+    return printable_json(text) + '\n';
 }
 
 }  // namespace nsr::ctl

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/fd.h"
+#include "base/printable.h"
 #include "base/sys.h"
 
 namespace nsr::ctl {
@@ -56,7 +57,8 @@ Result<int> page(std::string_view text, const std::string& wanted) {
 
 }  // namespace
 
-Status print(const Setting& setting, std::string_view text) {
+Status print(const Setting& setting, std::string_view raw) {
+    const std::string text = printable_lines(raw);
     const char* variable = ::getenv("PAGER");
     const std::string wanted = variable == nullptr ? "" : variable;
     const bool refused = variable != nullptr && (wanted.empty() || wanted == "cat");

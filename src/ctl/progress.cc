@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <cstdio>
 
+#include "base/printable.h"
 #include "base/sys.h"
 
 namespace nsr::ctl {
@@ -13,7 +14,7 @@ namespace {
 constexpr uint64_t kTerminalUsec = 200'000;
 constexpr uint64_t kFileUsec = 1'000'000;
 /// So that the line does not wrap, and can be written over.
-constexpr size_t kMaxWidth = 76;
+constexpr size_t kMaxColumns = 76;
 
 }  // namespace
 
@@ -27,9 +28,10 @@ void ProgressLine::show(const std::string& text) {
     if (wanted_ == Wanted::kNo || text == last_ || sys::now_usec() < next_usec_) return;
     last_ = text;
     next_usec_ = sys::now_usec() + (is_terminal_ ? kTerminalUsec : kFileUsec);
-    if (!is_terminal_) return fmt::print(stderr, "{}\n", text);
+    const std::string shown = printable(text);
+    if (!is_terminal_) return fmt::print(stderr, "{}\n", shown);
     is_dirty_ = true;
-    fmt::print(stderr, "\r{}\x1b[K", text.substr(0, kMaxWidth));
+    fmt::print(stderr, "\r{}\x1b[K", first_columns(shown, kMaxColumns));
 }
 
 }  // namespace nsr::ctl

@@ -15,7 +15,7 @@ public:
     ProgressLine(const ProgressLine&) = delete;
     ProgressLine& operator=(const ProgressLine&) = delete;
 
-    /// Only now and then something is written, however often this is called.
+    /// Only now and then something is written, however often this is called. The text is made printable.
     void show(const std::string& text);
 
 private:

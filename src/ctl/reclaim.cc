@@ -54,7 +54,7 @@ Result<int> reclaim(const Setting& setting, const ReclaimVerb& verb) {
     auto survey = [&]() -> Result<reclaim::Survey> {
         ProgressLine line(shown ? ProgressLine::Wanted::kYes : ProgressLine::Wanted::kNo);
         reclaim::SurveyRequest request{.paths = verb.paths, .progress = [&](const std::string& what, uint64_t inodes) {
-                                           line.show(fmt::format("{:>10} inodes; {}", inodes, reclaim::escaped(what)));
+                                           line.show(fmt::format("{:>10} inodes; {}", inodes, what));
                                            if (listened) listened = ledger.listen();
                                        }};
         auto found = TRY(reclaim::survey(request));

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/printable.h"
 #include "base/sys.h"
 #include "ctl/default_name.h"
 #include "ctl/json_text.h"
@@ -81,7 +82,7 @@ Result<int> register_namespace(const Setting& setting, const RegisterVerb& verb)
                              call(client, "RegisterUserNamespace", std::move(parameters), {&user_namespace, 1}));
     const std::string name = TRY(string_in(answer, "name"));
     TRY(print(setting, setting.json == JsonMode::kOff
-                           ? name + '\n'
+                           ? printable(name) + '\n'
                            : json_text(varlink::json::object{{"name", name}}, setting.json)));
     return kDone;
 }

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/printable.h"
+
 namespace nsr::ctl {
 
 namespace {
@@ -14,23 +16,11 @@ void end_line(std::string& text) {
     text += '\n';
 }
 
-/// How many columns a text takes on the terminal: names are ASCII, and each sign of a tree is one wide.
-size_t width_of(std::string_view text) {
-    auto begins_character = [](char c) { return (c & 0xC0) != 0x80; };
-    return static_cast<size_t>(std::ranges::count_if(text, begins_character));
-}
-
-/// Some values come from whoever answers at the socket: they must not send commands to the terminal.
-std::string harmless(std::string text) {
-    auto is_control = [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; };
-    std::ranges::replace_if(text, is_control, '?');
-    return text;
-}
-
 }  // namespace
 
 void Table::add(std::vector<std::string> row) {
     row.resize(columns_.size());
+    for (auto& cell : row) cell = printable(cell);
     rows_.push_back(std::move(row));
 }
 
@@ -38,7 +28,7 @@ std::string Table::text() const {
     std::vector<std::string> lines(rows_.size() + 1);
     for (size_t i = 0; i < columns_.size(); ++i) {
         size_t width = columns_[i].header.size();
-        for (const auto& row : rows_) width = std::max(width, width_of(row[i]));
+        for (const auto& row : rows_) width = std::max(width, columns_of(row[i]));
         for (size_t line = 0; line < lines.size(); ++line) {
             std::string_view cell = line == 0 ? columns_[i].header : std::string_view(rows_[line - 1][i]);
             if (i > 0) lines[line] += "  ";
@@ -56,9 +46,12 @@ std::string Table::text() const {
 
 std::string pairs_text(const std::vector<std::pair<std::string, std::string>>& pairs) {
     size_t width = 0;
-    for (const auto& [key, value] : pairs) width = std::max(width, key.size());
+    for (const auto& [key, value] : pairs) width = std::max(width, columns_of(printable(key)));
     std::string text;
-    for (const auto& [key, value] : pairs) text += fmt::format("{:>{}}: {}\n", key, width, harmless(value));
+    for (const auto& [key, value] : pairs) {
+        const std::string shown = printable(key);
+        text += fmt::format("{:{}}{}: {}\n", "", width - columns_of(shown), shown, printable(value));
+    }
     return text;
 }
 

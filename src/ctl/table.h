@@ -18,7 +18,7 @@ public:
     };
 
     explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
-    /// One cell a column; missing ones at the end stay empty.
+    /// One cell a column, made printable (base/printable.h); missing ones at the end stay empty.
     void add(std::vector<std::string> row);
     /// Lines without white space at their end.
     std::string text() const;
@@ -28,7 +28,7 @@ private:
     std::vector<std::vector<std::string>> rows_;
 };
 
-/// "key: value" lines, the colons below each other. Control characters in values are shown as "?".
+/// "key: value" lines, the colons below each other. Keys and values are made printable (base/printable.h).
 std::string pairs_text(const std::vector<std::pair<std::string, std::string>>& pairs);
 
 }  // namespace nsr::ctl

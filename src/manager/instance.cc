@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/printable.h"
 #include "base/sys.h"
 #include "manager/kernel_side.h"
 #include "manager/listening_socket.h"
@@ -72,7 +73,7 @@ Result<int> run_instance(const Options& options) {
     Source refreshing = TRY(status.refresh(loop));
     malloc_trim(0);  // recovery may have needed much, once
     tell_service_manager(
-        fmt::format("READY=1\nSTATUS=Enforcement: {} ({})", policy::level_to_string(choice.level), choice.reason));
+        fmt::format("READY=1\nSTATUS=Enforcement: {} ({})", policy::level_to_string(choice.level), printable(choice.reason)));
     int exit_status = TRY(loop.run());
     tell_service_manager("STOPPING=1");
     manager.stop(socket.is_own() ? Manager::Backlog::kGoes : Manager::Backlog::kStays);

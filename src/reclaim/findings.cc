@@ -5,6 +5,7 @@
 #include <charconv>
 #include <optional>
 
+#include "base/printable.h"
 #include "ranges/pool.h"
 
 namespace nsr::reclaim {
@@ -15,8 +16,8 @@ namespace {
 constexpr size_t kMaxText = 1024;
 
 std::string shortened(std::string text) {
-    if (text.size() > kMaxText) text = text.substr(0, kMaxText / 2) + "..." + text.substr(text.size() - kMaxText / 2);
-    return text;
+    if (text.size() <= kMaxText) return text;
+    return fmt::format("{}...{}", first_bytes(text, kMaxText / 2), last_bytes(text, kMaxText / 2));
 }
 
 std::optional<uint64_t> take_number(std::string_view& text) {
@@ -30,15 +31,6 @@ std::optional<uint64_t> take_number(std::string_view& text) {
 
 }  // namespace
 
-std::string escaped(std::string_view text) {
-    std::string result;
-    for (char c : text) {
-        bool plain = c >= ' ' && c <= '~' && c != '\\';
-        result += plain ? std::string(1, c) : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    }
-    return result;
-}
-
 void Findings::add(std::span<const uint32_t> ids, const Where& where) {
     std::vector<Uid> starts;
     for (uint32_t id : ids)
@@ -47,11 +39,11 @@ void Findings::add(std::span<const uint32_t> ids, const Where& where) {
     for (Uid start : starts) {
         Holder& holder = holders_[start];
         holder.count++;
-        if (holder.examples.size() < kExamples) holder.examples.push_back(shortened(escaped(where())));
+        if (holder.examples.size() < kExamples) holder.examples.push_back(shortened(unambiguous(where())));
     }
 }
 
-void Findings::add_problem(std::string_view what) { add_problem_text(escaped(what)); }
+void Findings::add_problem(std::string_view what) { add_problem_text(unambiguous(what)); }
 
 void Findings::add_problem_text(std::string text) {
     if (problems_.size() < kProblems) problems_.push_back(shortened(std::move(text)));

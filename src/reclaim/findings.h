@@ -15,9 +15,6 @@
 /// Looking for what still carries ids of the pools, so that ranges can be used again (doc/decisions/reclaim.md).
 namespace nsr::reclaim {
 
-/// Printable ASCII; all other bytes, and the backslash, as \xNN: names are chosen by strangers, and go to terminals.
-std::string escaped(std::string_view text);
-
 /// What was found, and what could not be looked at.
 class Findings {
 public:
@@ -26,7 +23,7 @@ public:
 
     struct Holder {
         uint64_t count = 0;
-        std::vector<std::string> examples;  ///< escaped, at most kExamples
+        std::vector<std::string> examples;  ///< unambiguous() in base/printable.h; at most kExamples
     };
     using Where = std::function<std::string()>;
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <boost/json.hpp>
 
+#include "base/printable.h"
 #include "ctl/default_name.h"
 #include "ctl/json_text.h"
 #include "ctl/service.h"
@@ -36,7 +37,35 @@ TEST(Table, EmptyHasItsHeadersOnly) {
 
 TEST(Pairs, ColonsAreBelowEachOther) { EXPECT_EQ(pairs_text({{"A", "1"}, {"Long", ""}}), "   A: 1\nLong: \n"); }
 
-TEST(Pairs, ValuesCannotCommandTheTerminal) { EXPECT_EQ(pairs_text({{"A", "\x1b[2Jü\n\x7f"}}), "A: ?[2Jü??\n"); }
+/// What a stranger may choose as a name, and what is shown of it.
+const char* const kHostile = "\x1b[2Jü\n\x7f\xc2\x9b\xe2\x80\xae\xe2\x80\xa8\xff";
+const char* const kShown = "\\x1b[2Jü\\x0a\\x7f\\u{9b}\\u{202e}\\u{2028}\\xff";
+
+TEST(Pairs, NoFieldCommandsTheTerminal) {
+    EXPECT_EQ(pairs_text({{"A", kHostile}}), std::string("A: ") + kShown + "\n");
+    EXPECT_EQ(pairs_text({{kHostile, "b"}}), std::string(kShown) + ": b\n");
+    EXPECT_EQ(pairs_text({{"\xc3\xbc", "1"}, {"abc", "2"}}), "  ü: 1\nabc: 2\n");
+}
+
+TEST(Table, NoCellCommandsTheTerminalAndColumnsStayRight) {
+    Table table({{"NAME", Table::Align::kLeft}, {"X", Table::Align::kLeft}});
+    table.add({"a\nb", "y"});
+    table.add({"日本", kHostile});
+    EXPECT_EQ(table.text(), std::string("NAME    X\na\\x0ab  y\n日本    ") + kShown + "\n");
+}
+
+TEST(JsonText, IsUtf8AndHarmlessAndHasTheSameValue) {
+    std::string valid = "\x1b[2Jü\n\x7f\xc2\x9b\xe2\x80\xae\xf3\xa0\x81\x81";
+    boost::json::value value{{valid, {valid, 1}}};
+    for (JsonMode mode : {JsonMode::kShort, JsonMode::kPretty}) {
+        std::string text = json_text(value, mode);
+        EXPECT_EQ(printable_lines(text), text);
+        EXPECT_NE(text.find(R"(\u001b[2Jü\n\u007f\u009b\u202e\udb40\udc41)"), std::string::npos) << text;
+        EXPECT_EQ(boost::json::parse(text), value);
+        std::string broken = json_text(boost::json::value{"\xff\\\xc3"}, mode);
+        EXPECT_EQ(boost::json::parse(broken), (boost::json::value{R"(\xff\\xc3)"})) << broken;
+    }
+}
 
 TEST(JsonText, ShortIsOneLine) {
     boost::json::value value{{"a", {1, 2}}, {"b", nullptr}};

@@ -3,6 +3,7 @@
 #include <array>
 #include <random>
 
+#include "base/printable.h"
 #include "reclaim/findings.h"
 #include "reclaim/id_text.h"
 #include "reclaim/mount_table.h"
@@ -114,6 +115,17 @@ TEST(ReclaimFindings, ManyProblemsAreStillOne) {
     for (int i = 0; i < 1000; i++) findings.add_problem(std::string(5000, 'x'));
     EXPECT_EQ(findings.problems().size(), Findings::kProblems);
     EXPECT_LT(findings.problems()[0].size(), 1100u);
+}
+
+TEST(ReclaimFindings, ALongTextIsNotCutInACharacter) {
+    for (size_t shift = 0; shift < 3; shift++) {
+        std::string text(shift, 'x');
+        for (int i = 0; i < 1000; i++) text += "日";
+        Findings findings;
+        findings.add_problem(text);
+        EXPECT_EQ(printable(findings.problems()[0]), findings.problems()[0]);
+        EXPECT_LT(findings.problems()[0].size(), 1100u);
+    }
 }
 
 TEST(ReclaimMountTable, Lines) {
