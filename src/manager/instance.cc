@@ -72,8 +72,8 @@ Result<int> run_instance(const Options& options) {
     TRY(status.write());
     Source refreshing = TRY(status.refresh(loop));
     malloc_trim(0);  // recovery may have needed much, once
-    tell_service_manager(
-        fmt::format("READY=1\nSTATUS=Enforcement: {} ({})", policy::level_to_string(choice.level), printable(choice.reason)));
+    tell_service_manager(fmt::format("READY=1\nSTATUS=Enforcement: {} ({})", policy::level_to_string(choice.level),
+                                     printable(choice.reason)));
     int exit_status = TRY(loop.run());
     tell_service_manager("STOPPING=1");
     manager.stop(socket.is_own() ? Manager::Backlog::kGoes : Manager::Backlog::kStays);
