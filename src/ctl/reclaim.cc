@@ -70,7 +70,7 @@ Result<int> reclaim(const Setting& setting, const ReclaimVerb& verb) {
     using enum reclaim::Ledger::Change;
     auto outcome = TRY(ledger.settle(survey->findings, !frees ? kNone : all ? kFree : kMark));
     if (!all) outcome.freed.clear();
-    ReclaimReport report{verb, *survey, outcome, ledger.candidates(), ledger.in_use()};
+    ReclaimReport report{verb, *survey, outcome, ledger};
     auto text = setting.json == JsonMode::kOff ? to_text(report) : json_text(to_json(report), setting.json);
     TRY(print(setting, text));
     return survey->findings.problems().empty() ? kDone : kFailed;

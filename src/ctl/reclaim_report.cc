@@ -21,7 +21,8 @@ std::string range_text(Uid start) {
     return size == 1 ? fmt::format("{}", start) : fmt::format("{}-{}", start, start.value + size - 1);
 }
 
-json::array range_array(const std::vector<Uid>& starts) {
+template <class Starts>
+json::array range_array(const Starts& starts) {
     json::array array;
     for (Uid start : starts) array.push_back(json::object{{"start", start.value}, {"size", size_of(start)}});
     return array;
@@ -30,10 +31,13 @@ json::array range_array(const std::vector<Uid>& starts) {
 /// What people are told of at most; programs get all.
 constexpr size_t kMaxShown = 20;
 
-std::string ranges_text(const char* what, const std::vector<Uid>& starts) {
+template <class Starts>
+std::string ranges_text(const char* what, const Starts& starts) {
     if (starts.empty()) return fmt::format("{}: none\n", what);
     std::string text = fmt::format("{}: {}:", what, starts.size());
-    for (size_t i = 0; i < starts.size() && i < kMaxShown; i++) text += " " + range_text(starts[i]);
+    size_t shown = 0;
+    for (Uid start : starts)
+        if (shown++ < kMaxShown) text += " " + range_text(start);
     return text + (starts.size() > kMaxShown ? " ...\n" : "\n");
 }
 
@@ -41,7 +45,7 @@ std::string held_text(const ReclaimReport& report) {
     std::string text;
     size_t held = 0;
     for (const auto& [start, holder] : report.survey.findings.holders()) {
-        if (!report.candidates.contains(start) || held++ >= kMaxShown) continue;
+        if (!report.is_used(start) || held++ >= kMaxShown) continue;
         text += fmt::format("  {} by {}:\n", range_text(start), holder.count);
         for (const auto& example : holder.examples) text += fmt::format("    {}\n", example);
         if (holder.count > holder.examples.size()) text += "    ...\n";
@@ -63,7 +67,7 @@ std::string problems_text(const ReclaimReport& report) {
 json::object to_json(const ReclaimReport& report) {
     json::array held;
     for (const auto& [start, holder] : report.survey.findings.holders()) {
-        if (!report.candidates.contains(start)) continue;
+        if (!report.is_used(start)) continue;
         json::array examples(holder.examples.begin(), holder.examples.end());
         held.push_back(json::object{
             {"start", start.value}, {"size", size_of(start)}, {"count", holder.count}, {"examples", examples}});
@@ -74,9 +78,10 @@ json::object to_json(const ReclaimReport& report) {
             {"complete", problems.empty() && !report.is_partial()},
             {"inodes", report.survey.inodes},
             {"fileSystems", report.survey.file_systems},
-            {"used", report.candidates.size()},
-            {"inUse", report.in_use},
+            {"used", report.used()},
+            {"inUse", report.ledger.in_use()},
             {"freed", range_array(report.outcome.freed)},
+            {"afterNextBoot", range_array(report.ledger.used_in_this_boot())},
             {"marked", range_array(report.outcome.marked)},
             {"held", std::move(held)},
             {"problems", json::array(problems.begin(), problems.end())}};
@@ -84,12 +89,14 @@ json::object to_json(const ReclaimReport& report) {
 
 std::string to_text(const ReclaimReport& report) {
     bool dry = report.verb.change == ReclaimVerb::Change::kNone;
-    std::string text = fmt::format("Looked at {} inodes on {} file systems; {} used ranges that nobody has.\n",
-                                   report.survey.inodes, report.survey.file_systems, report.candidates.size());
+    std::string text = fmt::format("Looked at {} inodes on {} file systems; {} used ranges that no namespace has.\n",
+                                   report.survey.inodes, report.survey.file_systems, report.used());
     text += held_text(report);
     if (!report.outcome.marked.empty())
         text +=
             ranges_text(dry ? "Found in use, would be marked" : "Found in use, marked as used", report.outcome.marked);
+    if (!report.ledger.used_in_this_boot().empty())
+        text += ranges_text("Used in this boot, can be freed after the next boot", report.ledger.used_in_this_boot());
     text += problems_text(report);
     if (report.is_partial())
         text +=

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
-#include <set>
 #include <string>
 
 #include <boost/json/object.hpp>
@@ -17,11 +16,15 @@ struct ReclaimReport {
     const ReclaimVerb& verb;
     const reclaim::Survey& survey;
     const reclaim::Ledger::Outcome& outcome;
-    const std::set<Uid>& candidates;
-    size_t in_use;
+    const reclaim::Ledger& ledger;
 
     /// Whether only a part was looked at, so that nothing can be freed.
     bool is_partial() const { return !verb.paths.empty() && verb.others == ReclaimVerb::Others::kUnknown; }
+    /// Used ranges that no namespace has.
+    size_t used() const { return ledger.candidates().size() + ledger.used_in_this_boot().size(); }
+    bool is_used(Uid start) const {
+        return ledger.candidates().contains(start) || ledger.used_in_this_boot().contains(start);
+    }
 };
 
 boost::json::object to_json(const ReclaimReport& report);

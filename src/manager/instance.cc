@@ -41,6 +41,7 @@ Result<int> run_instance(const Options& options) {
     auto kernel = KernelSide::set_up(options);
     const auto& choice = kernel.choice();
     auto entries = TRY(kernel.entries());
+    TRY_WITHIN("record of used ranges", begin_boot(premises, choice.level));
     auto context =
         TRY(service::Context::open(options.runtime_dir, options.state_dir, choice.level, std::move(entries)));
     context.missed_calls = kernel.missed_calls();

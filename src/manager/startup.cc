@@ -56,6 +56,13 @@ Result<Premises> enter_premises(const Options& options) {
     return premises;
 }
 
+Status begin_boot(const Premises& premises, policy::Level level) {
+    using enum ranges::UsedBefore::Reuse;
+    if (level == policy::Level::kRefuse) return {};
+    return ranges::UsedBefore::begin_boot(premises.state.borrow(), premises.runtime.borrow(),
+                                          level == policy::Level::kNone ? kAtOnce : kAfterReclaim);
+}
+
 namespace {
 
 // A range whose namespace was not under the policy all the time is handed out again only when somebody has looked

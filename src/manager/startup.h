@@ -19,6 +19,10 @@ struct Premises {
 /// EBUSY if another instance, or a worker of one, is still there after some seconds.
 Result<Premises> enter_premises(const Options& options);
 
+/// Notes which ranges were used before this boot, which only the first start in a boot can tell; see
+/// ranges::UsedBefore.
+Status begin_boot(const Premises& premises, policy::Level level);
+
 /// Puts right what an earlier instance left, whenever it was killed, and gives the namespaces that live.
 Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelSide& kernel);
 

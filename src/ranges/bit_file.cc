@@ -2,6 +2,8 @@
 #include "ranges/bit_file.h"
 
 #include <fcntl.h>
+#include <algorithm>
+#include <array>
 #include <cassert>
 #include <cstring>
 #include <string_view>
@@ -62,19 +64,36 @@ Result<UniqueFd> open_or_make(BorrowedFd dir, const std::string& name) {
     return open_file(dir, name);
 }
 
-}  // namespace
-
-Result<BitFile> BitFile::open(BorrowedFd dir, const std::string& name) {
-    UniqueFd fd = TRY(open_or_make(dir, name));
-    struct stat st = TRY_WITHIN(name, sys::stat_fd(fd.borrow()));
+// Whether it is a file of ours, to the last byte.
+Status check_file(BorrowedFd fd, const std::string& name) {
+    struct stat st = TRY_WITHIN(name, sys::stat_fd(fd));
     if (!S_ISREG(st.st_mode)) return fail(EBADMSG, "{} is not a regular file", name);
     if ((st.st_mode & 022) != 0) return fail(EPERM, "{} can be written to by others than its owner", name);
     if (st.st_size < 0 || static_cast<uint64_t>(st.st_size) != kFileSize)
         return fail(EBADMSG, "{} has {} bytes instead of {}", name, st.st_size, kFileSize);
     std::string magic(kMagic.size(), '\0');
-    TRY_WITHIN(name, sys::read_at(fd.borrow(), magic, 0));
+    TRY_WITHIN(name, sys::read_at(fd, magic, 0));
     if (magic != kMagic) return fail(EBADMSG, "{} is of an unknown format or version", name);
+    return {};
+}
+
+}  // namespace
+
+Result<BitFile> BitFile::open(BorrowedFd dir, const std::string& name) {
+    UniqueFd fd = TRY(open_or_make(dir, name));
+    TRY(check_file(fd.borrow(), name));
     return BitFile(std::move(fd));
+}
+
+Result<BitFile> BitFile::open_existing(BorrowedFd dir, const std::string& name) {
+    UniqueFd fd = TRY(open_file(dir, name));
+    TRY(check_file(fd.borrow(), name));
+    return BitFile(std::move(fd));
+}
+
+bool BitFile::is_damage(const Error& error) {
+    constexpr std::array kCodes{EBADMSG, ELOOP, EISDIR, ENXIO, EPERM};
+    return std::ranges::find(kCodes, error.code()) != kCodes.end();
 }
 
 Result<BitFile::Lock> BitFile::lock() const {
@@ -109,6 +128,10 @@ Status BitFile::start_epoch(const Lock& lock, uint64_t epoch) {
     // The bits go first: killed in between, we leave the old epoch, and the next one starts again.
     TRY(write(lock, kContainerPool, Bitmap(kContainerPool.count())));
     TRY(write(lock, kDynamicPool, Bitmap(kDynamicPool.count())));
+    return set_epoch(lock, epoch);
+}
+
+Status BitFile::set_epoch(const Lock&, uint64_t epoch) {
     return sys::write_at(fd_.borrow(), {reinterpret_cast<const char*>(&epoch), sizeof epoch}, kEpochOffset);
 }
 

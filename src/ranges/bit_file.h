@@ -31,6 +31,10 @@ public:
     /// one would be to forget what was recorded: ELOOP (symbolic link), EBADMSG (FIFO, other size, format or version),
     /// EPERM (others may write to it). The directory must be able to do flock(2).
     static Result<BitFile> open(BorrowedFd dir, const std::string& name);
+    /// The same, but where there is none that is an error (ENOENT).
+    static Result<BitFile> open_existing(BorrowedFd dir, const std::string& name);
+    /// Whether an error of these two says that the file is not ours.
+    static bool is_damage(const Error& error);
 
     Result<Lock> lock() const;
     Result<Bitmap> read(const Pool& pool) const;
@@ -39,6 +43,7 @@ public:
     Status sync() const;
 
     Result<uint64_t> epoch() const;
+    Status set_epoch(const Lock& lock, uint64_t epoch);
     /// No bit set, and a new epoch.
     Status start_epoch(const Lock& lock, uint64_t epoch);
 

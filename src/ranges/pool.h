@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -31,6 +32,8 @@ struct Pool {
 
 inline constexpr Pool kContainerPool{524288, 1879048191, 65536};
 inline constexpr Pool kDynamicPool{61184, 65519, 1};
+
+inline constexpr std::array kPools{&kContainerPool, &kDynamicPool};
 
 /// The pool whose ranges have this size; null where there is none.
 constexpr const Pool* pool_for_size(uint32_t size) {

@@ -2,13 +2,12 @@
 #include "ranges/used_set.h"
 
 #include <fcntl.h>
-#include <xxhash.h>
 #include <algorithm>
-#include <array>
 #include <string>
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "ranges/epoch.h"
 
 // The locks are always taken in this order: `used`, then `fresh`. The one on `fresh` is held for a few system calls on
 // a tmpfs; the one on `used` also while waiting for the disk. Neither is held while a judge is asked.
@@ -17,29 +16,14 @@ namespace nsr::ranges {
 
 namespace {
 
-constexpr std::array kPools{&kContainerPool, &kDynamicPool};
 /// Ranges that refill() has judged at most: on a host where others use most of the pool it must come to an end.
 constexpr uint32_t kMaxJudged = 16 * UsedSet::kBlock;
-
-/// A number for this boot and this `used` file. Ready ranges of another boot (a runtime directory that is no tmpfs,
-/// after a power failure) or of another `used` file (somebody deleted it) are not known to be unused.
-Result<uint64_t> current_epoch(const BitFile& used) {
-    std::string text = TRY(sys::read_file_at(sys::kCwd, "/proc/sys/kernel/random/boot_id", 256));
-    struct stat st = TRY(sys::stat_fd(used.fd()));
-    text += fmt::format("{}:{}", st.st_dev, st.st_ino);
-    return XXH3_64bits(text.data(), text.size());
-}
-
-bool is_damage(const Error& error) {
-    constexpr std::array kCodes{EBADMSG, ELOOP, EISDIR, ENXIO, EPERM};
-    return std::ranges::find(kCodes, error.code()) != kCodes.end();
-}
 
 /// What is ready is used in the other file as well, so without it nothing is handed out twice: the ranges are lost
 /// until they are reclaimed, and that is no reason to serve nobody. It stays there for people to look at.
 Result<BitFile> open_ready_ranges(BorrowedFd dir) {
     Result<BitFile> file = BitFile::open(dir, "fresh");
-    if (file || !is_damage(file.error())) return file;
+    if (file || !BitFile::is_damage(file.error())) return file;
     log::warning("Ready ranges: {}; it is set aside as fresh.damaged", file.error().what());
     TRY(sys::rename_at(dir, "fresh", dir, "fresh.damaged"));
     return BitFile::open(dir, "fresh");
@@ -60,13 +44,14 @@ Result<UsedSet> UsedSet::open(BorrowedFd state_dir, BorrowedFd runtime_dir) {
     TRY(sys::ensure_directory(runtime_dir, "nsresource", 0755));
     UniqueFd own_dir = TRY(sys::open_at(runtime_dir, "nsresource", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     BitFile fresh = TRY_WITHIN("ready ranges", open_ready_ranges(own_dir.borrow()));
-    UsedSet set(std::move(used), std::move(fresh));
+    UsedBefore before = TRY_WITHIN("ranges used before this boot", UsedBefore::open(state_dir));
+    UsedSet set(std::move(used), std::move(fresh), std::move(before));
     TRY_WITHIN("ready ranges", set.begin());
     return set;
 }
 
 Status UsedSet::begin() {
-    uint64_t epoch = TRY(current_epoch(used_));
+    uint64_t epoch = TRY(boot_epoch_of(used_));
     BitFile::Lock used_lock = TRY(used_.lock());
     BitFile::Lock fresh_lock = TRY(fresh_.lock());
     if (TRY(fresh_.epoch()) == epoch) return {};
@@ -114,11 +99,20 @@ Result<std::optional<uint32_t>> UsedSet::take_unused(const Candidates& order, co
         BitFile::Lock lock = TRY(used_.lock());
         Bitmap used = TRY(used_.read(pool));
         if (used.test(*index)) continue;  // somebody was faster
-        used.set(*index);
-        TRY(used_.write(lock, pool, used));
-        TRY(used_.sync());
+        Bitmap added(pool.count());
+        added.set(*index);
+        TRY(raise(lock, pool, added));
         return index;
     }
+}
+
+// The record of older ranges first: killed in between, one that was freed in this boot is not taken for older.
+Status UsedSet::raise(const BitFile::Lock& used_lock, const Pool& pool, const Bitmap& ranges) {
+    TRY(before_.remove(used_lock, pool, ranges));
+    Bitmap used = TRY(used_.read(pool));
+    used |= ranges;
+    TRY(used_.write(used_lock, pool, used));
+    return used_.sync();
 }
 
 Status UsedSet::return_unused(Uid start) {
@@ -145,10 +139,7 @@ Status UsedSet::mark_used(const BitFile::Lock& used_lock, const Pool& pool, std:
     for (Uid start : starts)
         if (auto index = pool.index_of(start)) live.set(*index);
     if (live.count() == 0) return {};
-    Bitmap used = TRY(used_.read(pool));
-    used |= live;
-    TRY(used_.write(used_lock, pool, used));
-    TRY(used_.sync());
+    TRY(raise(used_lock, pool, live));
     BitFile::Lock fresh_lock = TRY(fresh_.lock());
     Bitmap ready = TRY(fresh_.read(pool));
     ready -= live;
@@ -178,10 +169,8 @@ Status UsedSet::refill(const Pool& pool, const Judge& judge) {
     Bitmap added(pool.count());
     for (uint32_t index : found)
         if (!used.test(index)) added.set(index);
-    used |= added;
-    TRY(used_.write(used_lock, pool, used));
-    // Only now are they known to stay used through a power failure; before, nobody may get them.
-    TRY(used_.sync());
+    // Only after this are they known to stay used through a power failure; before, nobody may get them.
+    TRY(raise(used_lock, pool, added));
     BitFile::Lock fresh_lock = TRY(fresh_.lock());
     Bitmap ready = TRY(fresh_.read(pool));
     ready |= added;
@@ -239,6 +228,11 @@ Result<Bitmap> UsedSet::spent(const Pool& pool) const {
     return spent;
 }
 
+Result<Bitmap> UsedSet::used_before(const Pool& pool) const {
+    BitFile::Lock lock = TRY(used_.lock());
+    return before_.read(pool);
+}
+
 Status UsedSet::clear(std::span<const Uid> starts) {
     for (Uid start : starts) TRY(index_of(start));
     BitFile::Lock lock = TRY(used_.lock());
@@ -256,6 +250,9 @@ Status UsedSet::clear(const BitFile::Lock& used_lock, const Pool& pool, std::spa
     {
         BitFile::Lock fresh_lock = TRY(fresh_.lock());
         cleared -= TRY(fresh_.read(pool));
+        cleared -= TRY(before_.read(pool)).inverted();
+        // First, so that a range which is handed out again in this boot cannot be cleared again in this boot.
+        TRY(before_.remove(used_lock, pool, cleared));
         Bitmap used = TRY(used_.read(pool));
         used -= cleared;
         TRY(used_.write(used_lock, pool, used));

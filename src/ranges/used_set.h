@@ -14,17 +14,20 @@
 #include "ranges/bit_file.h"
 #include "ranges/candidates.h"
 #include "ranges/pool.h"
+#include "ranges/used_before.h"
 
 namespace nsr::ranges {
 
 /// What has ever been handed out, so that at the level `quarantine` no range is handed out twice, in this boot or a
-/// later one (design.md section 3). Two files:
+/// later one (design.md section 3). Three files:
 ///
 /// `<state_dir>/used`: the ranges that may carry files of somebody. Its bits only go up (but for give_back() and
 /// clear()), so a torn write leaves each bit old or new, and none of the new ones counts before fdatasync(2) has
 /// answered.
 /// `<runtime_dir>/nsresource/fresh`, on a tmpfs: the ready ranges, which are used in the first file already, durably,
 /// and which nobody has got yet. Taking one clears its bit here, and waits for no disk.
+/// `<state_dir>/used-before`: which of the used ones were used before this boot and not since; see UsedBefore, whose
+/// begin_boot() the service calls before open(). Without it none is known to be.
 ///
 /// A process that is killed anywhere loses the ranges it was about to move, and never makes one available twice. Any
 /// number of processes may have the set open; a lock on each file, of its own, orders them: the caller's registry lock
@@ -71,8 +74,10 @@ public:
     /// The same without waiting for any lock, and so for a disk: a range that is just being made ready may be missing
     /// or among them.
     Result<Bitmap> spent(const Pool& pool) const;
-    /// Makes ranges unused, durably: only those that nobody has, and of which nothing is left anywhere. Ready ones stay
-    /// as they are. EINVAL: no range begins there.
+    /// Used ranges that were last used before this boot: no process of then is left that could hide anything.
+    Result<Bitmap> used_before(const Pool& pool) const;
+    /// Makes ranges unused, durably: only those that nobody has, and of which nothing is left anywhere. Ready ones, and
+    /// those that were used in this boot, stay as they are. EINVAL: no range begins there.
     Status clear(std::span<const Uid> starts);
 
     /// At a clean stop, when nobody takes any more: what is ready becomes unused again.
@@ -81,11 +86,13 @@ public:
     Result<uint32_t> remaining(const Pool& pool) const;
 
 private:
-    UsedSet(BitFile used, BitFile fresh) : used_(std::move(used)), fresh_(std::move(fresh)) {}
+    UsedSet(BitFile used, BitFile fresh, UsedBefore before)
+        : used_(std::move(used)), fresh_(std::move(fresh)), before_(std::move(before)) {}
 
     Status begin();
     Result<std::optional<uint32_t>> take_ready(const Candidates& order);
     Result<std::optional<uint32_t>> take_unused(const Candidates& order, const Judge& judge);
+    Status raise(const BitFile::Lock& used_lock, const Pool& pool, const Bitmap& ranges);
     Status put_back(const Pool& pool, uint32_t index);
     Result<std::vector<uint32_t>> find_acceptable(const Pool& pool, uint32_t wanted, const Judge& judge) const;
     Status give_back(const BitFile::Lock& used_lock, const Pool& pool);
@@ -94,6 +101,7 @@ private:
 
     BitFile used_;
     BitFile fresh_;
+    UsedBefore before_;
 };
 
 }  // namespace nsr::ranges

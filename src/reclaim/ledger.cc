@@ -15,7 +15,6 @@ namespace nsr::reclaim {
 
 namespace {
 
-constexpr std::array kPools{&ranges::kContainerPool, &ranges::kDynamicPool};
 /// A worker has thirty seconds for a request, and is killed soon after.
 constexpr uint64_t kCallUsec = 32'000'000;
 
@@ -54,6 +53,10 @@ void forget_users(BorrowedFd dir, const std::vector<Uid>& starts) {
 Result<Ledger> Ledger::open(const std::string& runtime_dir, const std::string& state_dir) {
     UniqueFd state = TRY(sys::open_at(sys::kCwd, state_dir, O_RDONLY | O_DIRECTORY));
     TRY(sys::stat_at(state.borrow(), "used"));  // or it would be made
+    // The service makes the record, before it hands out a range; by the tool it would be made at any time.
+    auto before = TRY(ranges::UsedBefore::open(state.borrow()));
+    if (TRY(before.record()) == ranges::UsedBefore::Record::kNone)
+        return fail(EAGAIN, "which ranges were used before this boot is not recorded yet: start nsresourced once");
     UniqueFd runtime = TRY(sys::open_at(sys::kCwd, runtime_dir, O_RDONLY | O_DIRECTORY));
     auto used = TRY(ranges::UsedSet::open(state.borrow(), runtime.borrow()));
     auto store = TRY(registry::Store::open(runtime.borrow()));
@@ -73,11 +76,12 @@ Status Ledger::list() {
         for (Uid start : TRY(store_.taken_starts())) taken.insert(start);
     }
     in_use_ = taken.size();
-    for (const auto* pool : kPools) {
+    for (const auto* pool : ranges::kPools) {
         auto handed_out = TRY(used_.handed_out(*pool));
+        auto before = TRY(used_.used_before(*pool));
         for (uint32_t index = 0; index < pool->count(); index++)
             if (handed_out.test(index) && !taken.contains(pool->start_of(index)))
-                candidates_.insert(pool->start_of(index));
+                (before.test(index) ? candidates_ : used_in_this_boot_).insert(pool->start_of(index));
     }
     return {};
 }

@@ -17,11 +17,16 @@ namespace nsr::reclaim {
 /// Which ranges may be used again if nothing is left of them, while the service goes on handing out others.
 class Ledger {
 public:
-    /// The directories of the service. ENOENT: it has never been at a level that notes used ranges.
+    /// The directories of the service. ENOENT: it has never been at a level that notes used ranges. EAGAIN: it has not
+    /// been started in this boot, so that it is not known what was used before.
     static Result<Ledger> open(const std::string& runtime_dir, const std::string& state_dir);
 
-    /// The ranges that were handed out and that nobody has, as of the call of open().
+    /// The ranges that were handed out, that no namespace has, and that were last used before this boot, as of the call
+    /// of open().
     const std::set<Uid>& candidates() const { return candidates_; }
+    /// Those that no namespace has, either, but that were used in this boot: where something of them may be kept cannot
+    /// be told, but the next boot ends it.
+    const std::set<Uid>& used_in_this_boot() const { return used_in_this_boot_; }
     /// Ranges that namespaces have.
     size_t in_use() const { return in_use_; }
 
@@ -55,7 +60,7 @@ private:
     registry::Store store_;
     ranges::UsedSet used_;
     uint64_t calls_end_usec_;
-    std::set<Uid> candidates_, handed_out_;
+    std::set<Uid> candidates_, used_in_this_boot_, handed_out_;
     size_t in_use_ = 0;
 };
 

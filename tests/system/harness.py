@@ -149,6 +149,16 @@ class Instance:
         self.pid = None
         wait_until(lambda: not processes_about(self.run), 'end of the workers')
 
+    def reboot(self):
+        """As if the host were started anew, while it is down: the runtime directory is empty then, and what the state
+        directory knows about a boot is about an earlier one."""
+        assert self.pid is None, 'it runs'
+        shutil.rmtree(self.run)
+        os.mkdir(self.run, 0o755)
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(self.state, 'used-before'), 'r+b') as file:
+            file.seek(8)
+            file.write(b'otherboo')
+
     def text(self):
         return read(self.log) if os.path.exists(self.log) else ''
 

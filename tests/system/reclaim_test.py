@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """nsresourcectl reclaim: a used range comes back only if nothing is left of it, wherever that may hide."""
-import contextlib, ctypes, ctypes.util, json, os, shutil, struct, subprocess
+import contextlib, ctypes, ctypes.util, json, os, shutil, socket, struct, subprocess
 
 import harness
 from harness import DaemonTest, alloc, state_of, wait_until
@@ -12,6 +12,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 SIZE = 65536
 FIRST = {65536: 524288, 1: 61184}
 IPC_PRIVATE, IPC_RMID, IPC_SET = 0, 0, 1
+IO_URING_SETUP, IO_URING_REGISTER, IORING_REGISTER_FILES = 425, 427, 2
 
 
 def call(result, what):
@@ -41,7 +42,7 @@ def unmount(path):
         subprocess.run(['umount', '-R', '-l', path], check=True)
 
 
-class Reclaim(DaemonTest):
+class ReclaimTest(DaemonTest):
     def setUp(self):
         if os.stat('/proc/self/ns/user').st_ino != 0xeffffffd or os.stat('/proc/self/ns/pid').st_ino != 0xeffffffc:
             self.skipTest('not in the first user and process namespaces')
@@ -62,8 +63,22 @@ class Reclaim(DaemonTest):
     def look(self, *words, paths=None, status=0):
         return self.ctl('--trust-others', *words, *(paths or [self.place]), status=status)
 
+    def next_boot(self):
+        """The service is down afterwards, and has been up in this boot."""
+        if self.service.pid is not None:
+            self.service.stop()
+        self.service.reboot()
+        self.service.start()
+        self.service.stop()
+
+    def used_before(self, count, size=SIZE):
+        """The starts of ranges that were used by namespaces which are dead, in an earlier boot; the service is down."""
+        starts = self.used(count, size)
+        self.next_boot()
+        return starts
+
     def used(self, count, size=SIZE):
-        """The starts of ranges that were used by namespaces which are dead."""
+        """The same, in this boot; the service is up."""
         starts = []
         for number in range(count):
             one = alloc(name='r%d' % number, size=size)
@@ -90,6 +105,9 @@ class Reclaim(DaemonTest):
 
     def freed(self, report):
         return {entry['start'] for entry in report['freed']}
+
+    def after_next_boot(self, report):
+        return {entry['start'] for entry in report['afterNextBoot']}
 
     def leave(self, how, start):
         """Something that carries an id of the range; gives what takes it away."""
@@ -166,6 +184,21 @@ class Reclaim(DaemonTest):
         os.unlink(file.name)
         return file.close
 
+    def leave_running_program(self, id):
+        """A program without a name, which was set-user-ID, and runs with other ids."""
+        path = os.path.join(self.place, 'program')
+        shutil.copy(shutil.which('sleep'), path)
+        os.chown(path, id, id)
+        os.chmod(path, 0o6755)
+        sleeper = subprocess.Popen(['setpriv', '--no-new-privs', path, '1000'])
+        wait_until(lambda: os.readlink('/proc/%d/exe' % sleeper.pid) == path, 'the program')
+        os.unlink(path)
+
+        def undo():
+            sleeper.kill()
+            sleeper.wait()
+        return undo
+
     def leave_process(self, id):
         sleeper = subprocess.Popen(['sleep', '1000'], preexec_fn=lambda: os.setresuid(id, id, id))
 
@@ -211,12 +244,13 @@ class Reclaim(DaemonTest):
         self.assertTrue(text, 'it could not be made')
         return pid, int(text)
 
+
+class Reclaim(ReclaimTest):
     KINDS = ('uid', 'gid', 'symlink', 'fifo', 'acl', 'default_acl', 'capability', 'deep', 'below_a_mount',
-             'deleted_but_open', 'process', 'group_of_a_process', 'shared_memory', 'message_queue')
+             'deleted_but_open', 'running_program', 'process', 'group_of_a_process', 'shared_memory', 'message_queue')
 
     def test_everything_is_found(self):
-        starts = self.used(len(self.KINDS) + 1)
-        self.service.stop()
+        starts = self.used_before(len(self.KINDS) + 1)
         undo = {}
         with contextlib.ExitStack() as undone:
             for kind, start in zip(self.KINDS, starts):
@@ -238,16 +272,14 @@ class Reclaim(DaemonTest):
         self.service.start()
 
     def test_single_ids(self):
-        one, other = self.used(2, size=1)
-        self.service.stop()
+        one, other = self.used_before(2, size=1)
         self.file('x', uid=one)
         report = self.look()
         self.assertEqual((set(self.held(report)), self.freed(report)), ({one}, {other}))
         self.service.start()
 
     def test_dry_run_changes_nothing(self):
-        starts = self.used(3)
-        self.service.stop()
+        starts = self.used_before(3)
         before = self.contents()
         report = self.look('--dry-run')
         self.assertEqual((self.freed(report), report['dryRun']), (set(starts), True))
@@ -259,8 +291,7 @@ class Reclaim(DaemonTest):
             return file.read()
 
     def test_paths_alone_free_nothing(self):
-        starts = self.used(2)
-        self.service.stop()
+        starts = self.used_before(2)
         self.file('x', uid=starts[0])
         report = self.ctl(self.place)
         self.assertEqual((self.freed(report), report['complete']), (set(), False))
@@ -270,14 +301,16 @@ class Reclaim(DaemonTest):
 
     def test_with_the_service_at_work(self):
         """All are used up; what a living namespace has and what is held stays so, the rest is handed out again."""
-        living = self.keep(alloc(name='living'))
         self.service.stop()
+        self.service.reboot()
         with open(os.path.join(self.service.state, 'used'), 'wb') as file:
-            file.write(used_file([]))
+            file.write(used_file([17]))
         self.service.start()
+        living = self.keep(alloc(name='living'))
+        eq(living.start, FIRST[SIZE] + 17 * SIZE, 'the last one')
         with Conn() as connection:
             eq(try_allocate(connection, name='more').ident(), 'NoDynamicRange', 'when used up')
-            held = FIRST[SIZE] + 99 * SIZE if living.start != FIRST[SIZE] + 99 * SIZE else FIRST[SIZE]
+            held = FIRST[SIZE] + 99 * SIZE
             self.file('x', uid=held)
             report = self.look()
             self.assertEqual(set(self.held(report)), {held})
@@ -301,8 +334,7 @@ class Reclaim(DaemonTest):
 
     def test_other_mounts(self):
         """Part of a file system, other ids, hidden by another mount, in another mount namespace."""
-        start, = self.used(1)
-        self.service.stop()
+        start, = self.used_before(1)
         self.file('x', uid=start)
         mount('-t', 'tmpfs', 'tmpfs', self.place)  # hides it
         mount('--bind', self.place, self.place)
@@ -313,8 +345,7 @@ class Reclaim(DaemonTest):
         self.service.start()
 
     def test_in_another_mount_namespace(self):
-        start, = self.used(1)
-        self.service.stop()
+        start, = self.used_before(1)
         script = 'mount -t tmpfs tmpfs /mnt && touch /mnt/x && chown %d /mnt/x && echo ready && read wait' % start
         inside = subprocess.Popen(['unshare', '-m', 'sh', '-c', script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.assertEqual(inside.stdout.readline(), b'ready\n')
@@ -325,8 +356,7 @@ class Reclaim(DaemonTest):
         self.service.start()
 
     def test_part_of_a_file_system_proves_nothing(self):
-        start, = self.used(1)
-        self.service.stop()
+        start, = self.used_before(1)
         os.mkdir(self.place + '/part')
         self.file('x', uid=start)
         other = self.service.path('other')
@@ -361,8 +391,7 @@ class Reclaim(DaemonTest):
             subprocess.run(['umount', '-R', where], check=True)
 
     def test_on_a_disk(self):
-        one, other, clean = self.used(3)
-        self.service.stop()
+        one, other, clean = self.used_before(3)
         with self.disk('ext4') as where:
             os.setxattr(self.file('x', place=where), 'system.posix_acl_access', acl(one))
             os.makedirs(where + '/shown')
@@ -378,8 +407,7 @@ class Reclaim(DaemonTest):
         self.service.start()
 
     def test_subvolumes(self):
-        start, = self.used(1)
-        self.service.stop()
+        start, = self.used_before(1)
         if not shutil.which('btrfs'):
             self.skipTest('no btrfs')
         with self.disk('btrfs') as where:
@@ -393,8 +421,7 @@ class Reclaim(DaemonTest):
         self.service.start()
 
     def test_hostile_names(self):
-        start, = self.used(1)
-        self.service.stop()
+        start, = self.used_before(1)
         path = os.path.join(self.place.encode(), b'a\nP x\x1b[31m\xff\\')
         open(path, 'w').close()
         os.chown(path, start, 0)
@@ -410,8 +437,129 @@ class Reclaim(DaemonTest):
         self.assertIn('host', self.ctl(status=1, prefix=['unshare', '-pf', '--mount-proc']))
 
 
+class Hidden(ReclaimTest):
+    """What is kept where no tool can look: it ends with the boot, and only then is a range freed."""
+
+    def hide_in_a_queue(self, id):
+        """An open file on its way from one socket to another."""
+        one, other = socket.socketpair()
+        with open(self.file('sent', uid=id)) as file:
+            socket.send_fds(one, [b'x'], [file.fileno()])
+        os.unlink(file.name)
+        return lambda: (one.close(), other.close())
+
+    def hide_in_a_ring(self, id):
+        """A file that is registered with io_uring(7)."""
+        parameters = ctypes.create_string_buffer(120)
+        ring = LIBC.syscall(IO_URING_SETUP, 1, parameters)
+        if ring < 0:
+            self.skipTest('no io_uring')
+        with open(self.file('registered', uid=id)) as file:
+            fds = (ctypes.c_int * 1)(file.fileno())
+            call(LIBC.syscall(IO_URING_REGISTER, ring, IORING_REGISTER_FILES, fds, 1), 'io_uring_register')
+        os.unlink(file.name)
+        return lambda: os.close(ring)
+
+    def check(self, hide):
+        start, = self.used(1)
+        undo = hide(start + 7)
+        try:
+            for down in (False, True, False):
+                if down:
+                    self.service.stop()
+                report = self.look(*([] if down else ['--dry-run']))
+                self.assertEqual((self.freed(report), self.after_next_boot(report)), (set(), {start}))
+                self.assertTrue(self.is_used(start))
+                if down:
+                    self.service.start()
+        finally:
+            undo()
+        self.next_boot()
+        report = self.look()
+        self.assertEqual((self.freed(report), self.after_next_boot(report)), ({start}, set()))
+        self.assertFalse(self.is_used(start))
+        self.service.start()
+
+    def test_program_that_runs(self):
+        self.check(self.leave_running_program)
+
+    def test_queue_of_a_socket(self):
+        self.check(self.hide_in_a_queue)
+
+    def test_registered_with_io_uring(self):
+        self.check(self.hide_in_a_ring)
+
+
+class ThisBoot(ReclaimTest):
+    def test_freed_and_used_again(self):
+        """A range that was freed in this boot and handed out again has to wait for the next one."""
+        start, = self.used_before(1)
+        self.assertEqual(self.freed(self.look()), {start})
+        with open(os.path.join(self.service.state, 'used'), 'wb') as file:
+            file.write(used_file([(start - FIRST[SIZE]) // SIZE]))
+        self.service.start()
+        self.assertEqual(self.used(1), [start])
+        self.service.stop()
+        report = self.look()
+        self.assertEqual(self.freed(report), set())
+        self.assertIn(start, self.after_next_boot(report))
+        self.service.start()
+
+    def test_level_none_within_the_boot(self):
+        """It hands out used ranges again, and notes none."""
+        start, = self.used_before(1)
+        self.service.options = ['--enforcement=none']
+        self.service.start()
+        report = self.ctl('--dry-run', status=1)
+        self.assertIn('none', report)
+        self.service.stop()
+        self.service.options = ['--enforcement=quarantine']
+        self.service.start()
+        self.service.stop()
+        report = self.look()
+        self.assertEqual((self.freed(report), self.after_next_boot(report)), (set(), {start}),
+                         'the level none may have handed it out')
+        self.next_boot()
+        self.assertEqual(self.freed(self.look()), {start})
+        self.service.start()
+
+    def test_lost_runtime_directory(self):
+        """The state directory knows that this boot has begun."""
+        start, = self.used(1)
+        self.service.stop()
+        shutil.rmtree(self.service.run)
+        os.mkdir(self.service.run, 0o755)
+        self.service.start()
+        self.service.stop()
+        report = self.look()
+        self.assertEqual((self.freed(report), self.after_next_boot(report)), (set(), {start}))
+        self.service.start()
+
+    def test_upgrade_within_a_boot(self):
+        """An older version kept no record: its ranges may be of this boot."""
+        start, = self.used(1)
+        self.service.stop()
+        os.unlink(os.path.join(self.service.state, 'used-before'))
+        self.assertIn('start nsresourced', self.look(status=1))
+        self.service.start()
+        self.service.stop()
+        report = self.look()
+        self.assertEqual((self.freed(report), self.after_next_boot(report)), (set(), {start}))
+        self.service.start()
+
+    def test_text(self):
+        start, = self.used(1)
+        self.service.stop()
+        ended = subprocess.run([harness.program('nsresourcectl'), 'reclaim', '--state-dir=' + self.service.state,
+                                '--runtime-dir=' + self.service.run, '--trust-others', self.place],
+                               capture_output=True, text=True, timeout=300)
+        self.assertIn('after the next boot: 1: %d-%d\n' % (start, start + SIZE - 1), ended.stdout)
+        self.assertIn('Freed: none\n', ended.stdout)
+        self.service.start()
+
+
 class OtherLevels(DaemonTest):
-    ctl, is_used = Reclaim.ctl, Reclaim.is_used
+    ctl, is_used = ReclaimTest.ctl, ReclaimTest.is_used
 
     def test_enforce_between_quarantines(self):
         self.service = service = self.instance(enforcement='quarantine')

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <set>
 
+#include "ranges_boot.h"
 #include "ranges_scratch.h"
 
 namespace nsr::ranges {
@@ -168,9 +169,16 @@ TEST_F(UsedSetTest, ACleanStopGivesBackWhatIsReady) {
 }
 
 TEST_F(UsedSetTest, ClearedRangesComeAgainAndReadyOnesStay) {
+    std::vector<Uid> starts;
+    {
+        UsedSet before = open();
+        starts.push_back(take(before, kContainerPool, "a"));
+    }
+    begin_another_boot(path("state"), path("run"));
+    ASSERT_TRUE(UsedBefore::begin_boot(state_.borrow(), runtime_.borrow(), UsedBefore::Reuse::kAfterReclaim));
     UsedSet set = open();
     ASSERT_TRUE(set.refill(kContainerPool, accept_all));
-    std::vector<Uid> starts{take(set, kContainerPool, "a"), take(set, kContainerPool, "b")};
+    starts.push_back(take(set, kContainerPool, "b"));
     EXPECT_EQ(set.handed_out(kContainerPool)->count(), 2u);
     uint32_t remaining = set.remaining(kContainerPool).value();
     ASSERT_TRUE(set.return_unused(starts[1]));

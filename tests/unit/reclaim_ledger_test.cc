@@ -2,6 +2,7 @@
 #include "reclaim/ledger.h"
 
 #include "ranges/user_table.h"
+#include "ranges_boot.h"
 #include "ranges_scratch.h"
 
 namespace nsr::reclaim {
@@ -12,10 +13,25 @@ using Change = Ledger::Change;
 
 class ReclaimLedger : public ranges::Scratch {
 protected:
-    ReclaimLedger() { set_ = ranges::UsedSet::open(state_.borrow(), runtime_.borrow()).value(); }
+    ReclaimLedger() { start(); }
 
-    /// Takes ranges that nobody has any more.
+    void start() {
+        using enum ranges::UsedBefore::Reuse;
+        EXPECT_TRUE(ranges::UsedBefore::begin_boot(state_.borrow(), runtime_.borrow(), kAfterReclaim));
+        set_.reset();
+        set_.emplace(ranges::UsedSet::open(state_.borrow(), runtime_.borrow()).value());
+    }
+    void boot() {
+        ranges::begin_another_boot(path("state"), path("run"));
+        start();
+    }
+    /// Takes ranges that nobody has any more, in an earlier boot.
     std::set<Uid> use(int count) {
+        auto starts = use_now(count);
+        boot();
+        return starts;
+    }
+    std::set<Uid> use_now(int count) {
         std::set<Uid> starts;
         for (int i = 0; i < count; i++) {
             ranges::Candidates order(kContainerPool, {&ranges::kAllIds, 1}, fmt::format("{}", i));
@@ -83,6 +99,43 @@ TEST_F(ReclaimLedger, WhatIsFreedCountsAgainstNoUser) {
     ASSERT_TRUE(open().settle(findings, Change::kFree));
     EXPECT_EQ(users.count_ranges(kContainerPool, Uid(1000)), 1u);
     EXPECT_EQ(users.user_of(*starts.begin()), Uid(1000));
+}
+
+TEST_F(ReclaimLedger, WhatWasUsedInThisBootIsNeverFreed) {
+    auto old = use(2);
+    auto young = use_now(3);
+    for (Uid start : old) young.erase(start);
+    auto ledger = open();
+    EXPECT_EQ(ledger.candidates(), old);
+    EXPECT_EQ(ledger.used_in_this_boot(), young);
+    EXPECT_EQ(as_set(ledger.settle(Findings(), Change::kFree)->freed), old);
+    for (Uid start : young) EXPECT_TRUE(is_used(start));
+    boot();
+    auto next = open();
+    EXPECT_EQ(next.candidates(), young);
+    EXPECT_TRUE(next.used_in_this_boot().empty());
+    EXPECT_EQ(as_set(next.settle(Findings(), Change::kFree)->freed), young);
+}
+
+TEST_F(ReclaimLedger, UsedAgainWhileLooking) {
+    auto starts = use(1);
+    auto ledger = open();
+    ASSERT_EQ(ledger.candidates(), starts);
+    ASSERT_TRUE(set_->mark_used({&*starts.begin(), 1}));
+    ASSERT_TRUE(ledger.settle(Findings(), Change::kFree));
+    EXPECT_TRUE(is_used(*starts.begin()));
+}
+
+TEST_F(ReclaimLedger, BeforeTheFirstStartInABootNothingIsKnown) {
+    auto starts = use_now(1);
+    ranges::begin_another_boot(path("state"), path("run"));
+    auto early = Ledger::open(path("run"), path("state"));
+    ASSERT_FALSE(early);
+    EXPECT_EQ(early.error().code(), EAGAIN);
+    EXPECT_FALSE(std::filesystem::exists(path("run/nsresource")))
+        << "a trace of it would be taken for an earlier start";
+    start();
+    EXPECT_EQ(open().candidates(), starts);
 }
 
 TEST_F(ReclaimLedger, OneProblemIsEnough) {
