@@ -125,7 +125,7 @@ void look_at_descriptors(BorrowedFd proc, Findings& findings, const IsKnown& is_
     each_task(proc, [&](const std::string& task, const std::string& who) {
         tick();
         if (task.starts_with(self) || task.starts_with(parent)) return;
-        for (const char* place : {"/cwd", "/root"}) descriptors.look(task + place, who);
+        for (const char* place : {"/cwd", "/root", "/exe"}) descriptors.look(task + place, who);
         auto fds = sys::list_directory(proc, task + "/fd");
         if (!fds) return;
         for (const std::string& fd : *fds) descriptors.look(fmt::format("{}/fd/{}", task, fd), who);
