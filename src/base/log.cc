@@ -29,6 +29,8 @@ struct Sink {
     std::string program = "nsresourced";
     Level max_level = Level::kInfo;
     bool journal = false;
+    std::function<Verdict(Uid)> gate = {};
+    std::optional<Uid> on_behalf_of = {};
 };
 
 // The one process-wide object: a logger that has to be passed everywhere ends up not being used.
@@ -45,10 +47,21 @@ bool stderr_is_journal() {
     return fmt::format("{}:{}", st.st_dev, st.st_ino) == stream;
 }
 
+bool is_left_out(Level level) {
+    const Sink& to = sink();
+    if (!to.gate || !to.on_behalf_of || level == Level::kDebug) return false;
+    return to.gate(*to.on_behalf_of) == Verdict::kLeaveOut;
+}
+
 }  // namespace
 
+OnBehalfOf::OnBehalfOf(std::optional<Uid> uid) : outer_(std::exchange(sink().on_behalf_of, uid)) {}
+OnBehalfOf::~OnBehalfOf() { sink().on_behalf_of = outer_; }
+
+void set_gate(std::function<Verdict(Uid)> gate) { sink().gate = std::move(gate); }
+
 void open(std::string_view program, Level max_level) {
-    sink() = Sink{std::string(program), max_level, stderr_is_journal()};
+    sink() = Sink{.program = std::string(program), .max_level = max_level, .journal = stderr_is_journal()};
 }
 
 void set_level(Level max_level) { sink().max_level = max_level; }
@@ -67,7 +80,7 @@ std::string_view level_to_string(Level level) {
 }
 
 void write(Level level, std::string_view message, std::initializer_list<Field> fields) {
-    if (level > sink().max_level) return;
+    if (level > sink().max_level || is_left_out(level)) return;
     // A client chooses names that end up in messages: a line feed in one must not forge a line of the log.
     std::string text = printable(message);
     if (!sink().journal) {

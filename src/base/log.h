@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <functional>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "base/types.h"
 
 namespace nsr::log {
 
@@ -24,6 +28,29 @@ Level level();
 /// "error", "warning", "notice", "info", "debug", or nothing.
 const Level* level_from_string(std::string_view text);
 std::string_view level_to_string(Level level);
+
+/// While this lives, the lines that this process writes count as caused by a uid: that of a client, or of the owner of
+/// a registration. Without one of these, or with one of no uid, they are of the service's own life, and are never left
+/// out. The innermost counts.
+class OnBehalfOf {
+public:
+    explicit OnBehalfOf(std::optional<Uid> uid);
+    OnBehalfOf(const OnBehalfOf&) = delete;
+    OnBehalfOf& operator=(const OnBehalfOf&) = delete;
+    ~OnBehalfOf();
+
+private:
+    std::optional<Uid> outer_;
+};
+
+/// No user's uid: of lines that some user may have caused, while it cannot be told which one.
+inline constexpr Uid kUnknownUser{UINT32_MAX};
+
+enum class Verdict { kWrite, kLeaveOut };
+/// Asked about each line of level info or above that is written on behalf of a uid; it must not write any. Debug lines
+/// are written always: they are there only if an administrator has asked for each of them. To be valid until the end of
+/// the process.
+void set_gate(std::function<Verdict(Uid)> gate);
 
 /// Writes one line, made printable (base/printable.h).
 void write(Level level, std::string_view message, std::initializer_list<Field> fields = {});
