@@ -11,6 +11,7 @@
 #include "base/sys.h"
 #include "manager/kernel_side.h"
 #include "manager/listening_socket.h"
+#include "manager/log_summary.h"
 #include "manager/manager.h"
 #include "manager/notify.h"
 #include "manager/passed_descriptors.h"
@@ -49,12 +50,17 @@ Result<int> run_instance(const Options& options) {
     kernel.finish_exchange();
     auto socket = TRY(ListeningSocket::acquire(options.runtime_dir, std::move(passed.listening)));
     auto loop = TRY(EventLoop::create());
+    auto log_quota = std::make_shared<pool::LogQuota>(TRY(pool::LogQuota::create()));
+    pool::bound_log(log_quota, [](Uid uid) { return uid; });
+    LogSummary log_summary(log_quota);
+    TRY(log_summary.start(loop));
     WorkerPool::Config workers{.program = TRY(find_worker_program()),
                                .runtime_dir = options.runtime_dir,
                                .state_dir = options.state_dir,
                                .level = choice.level,
                                .log_level = options.log_level,
                                .instance_lock = premises.instance_lock.borrow(),
+                               .log_quota = log_quota->fd(),
                                .entries = &context.entries,
                                .missed_calls = context.missed_calls};
     Manager manager(loop, socket.fd(),
@@ -78,6 +84,7 @@ Result<int> run_instance(const Options& options) {
     int exit_status = TRY(loop.run());
     tell_service_manager("STOPPING=1");
     manager.stop(socket.is_own() ? Manager::Backlog::kGoes : Manager::Backlog::kStays);
+    log_summary.finish();
     kernel.leave(context.entries);
     TRY(leave_state(context));
     return exit_status;

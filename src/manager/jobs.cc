@@ -76,6 +76,7 @@ void Manager::tidy_after(uint64_t usec) {
 // One registration that no worker survives must not keep others from being released: they are tried one by one. What
 // cannot be done is left for later.
 void Manager::retry(Job job) {
+    log::OnBehalfOf unknown(log::kUnknownUser);
     ++job.attempts;
     if (job.type == MessageType::kRelease && job.namespaces.size() > 1) {
         for (const auto& identity : job.namespaces)

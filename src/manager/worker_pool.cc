@@ -94,7 +94,8 @@ Status WorkerPool::spawn() {
     fcntl(pair.first.get(), F_SETFL, O_RDWR | O_NONBLOCK);
     std::vector<std::pair<BorrowedFd, int>> fds{{pair.second.borrow(), pool::kChannelFd},
                                                 {slot.fd(), pool::kSlotFd},
-                                                {config_.instance_lock, pool::kInstanceLockFd}};
+                                                {config_.instance_lock, pool::kInstanceLockFd},
+                                                {config_.log_quota, pool::kLogQuotaFd}};
     bool has_entries = config_.entries && config_.entries->exist();
     if (has_entries) {
         const auto& maps = *config_.entries->maps();
@@ -137,7 +138,18 @@ void WorkerPool::on_channel(Worker& worker) {
     events_.on_message(worker, std::move(**message));
 }
 
+namespace {
+
+// A client can make its worker fail, and what it lets die can make one fail that has a job.
+std::optional<Uid> cause_of_end(const Worker& worker) {
+    if (worker.job) return log::kUnknownUser;
+    return worker.connection ? std::optional(worker.uid) : std::nullopt;
+}
+
+}  // namespace
+
 void WorkerPool::log_exit(const Worker& worker) const {
+    log::OnBehalfOf cause(cause_of_end(worker));
     siginfo_t info{};
     waitid(P_PIDFD, static_cast<id_t>(worker.pidfd.get()), &info, WEXITED);
     switch (info.si_code) {
@@ -210,6 +222,7 @@ void WorkerPool::kill_late() {
         }
         uint64_t deadline = worker->slot.deadline_usec();
         if (deadline == 0 || deadline + kDeadlineGraceUsec > now) continue;
+        log::OnBehalfOf cause(cause_of_end(*worker));
         log::error("Worker {} has passed its deadline, and is killed", worker->pid);
         worker->killed_at_usec = now;
         kill_process(*worker);
@@ -219,6 +232,7 @@ void WorkerPool::kill_late() {
 
 // It will never run another instruction of ours, so that what it left can be repaired as if it were gone.
 void WorkerPool::lose(Worker& worker) {
+    log::OnBehalfOf cause(cause_of_end(worker));
     log::error("Worker {} is held in the kernel, by a descriptor of user {} it seems: counted as lost", worker.pid,
                worker.user);
     events_.on_exit(worker);

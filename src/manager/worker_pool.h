@@ -63,7 +63,7 @@ public:
         std::string runtime_dir, state_dir;
         policy::Level level = policy::Level::kRefuse;
         log::Level log_level = log::Level::kInfo;
-        BorrowedFd instance_lock;
+        BorrowedFd instance_lock, log_quota;
         const policy::Entries* entries = nullptr;
         policy::MissedCalls missed_calls;
     };

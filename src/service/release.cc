@@ -43,6 +43,7 @@ Status remove(Context& context, const Registration& registration) {
 // certain.
 Result<Holder> release_if_dead(Context& context, const Registration& registration) {
     if (life_of(context, registration.userns) == namespaces::Life::kAlive) return Holder::kAlive;
+    log::OnBehalfOf owner(registration.owner);
     auto releasing = TRY(context.store.lock_releases());
     // Another worker may have released it meanwhile, and somebody else have its name, and links of the same names, by
     // now; or its inode number, which is all that some kernels know a namespace by.
@@ -77,6 +78,7 @@ namespace {
 Status repair_addition(Context& context, pid_t writer) {
     auto added = TRY(context.store.read_addition(writer));
     if (!added) return {};
+    log::OnBehalfOf owner(added->owner);
     auto releasing = TRY(context.store.lock_releases());
     // By now the namespace may be dead, and its name, and the names of its links, somebody else's.
     auto current = TRY(context.store.find_by_inode(added->userns.inode));
@@ -91,6 +93,7 @@ Status repair(Context& context, pid_t writer) {
     TRY(repair_addition(context, writer));
     auto registration = TRY(context.store.read_pending(writer));
     if (registration) {
+        log::OnBehalfOf owner(registration->owner);
         // A namespace that was only to be registered had its maps before; nobody has been told that it is registered.
         if (registration->range && TRY(is_mapped(context, *registration)) == Mapped::kYes) {
             log::notice("The registration {} outlives the worker that made it: its maps are written",

@@ -3,6 +3,7 @@
 #include <exception>
 
 #include "base/log.h"
+#include "pool/log_quota.h"
 #include "pool/slot.h"
 #include "pool/start.h"
 #include "service/methods.h"
@@ -17,6 +18,8 @@ Status run(int argc, char** argv) {
     auto arguments = TRY(worker::parse_arguments(argc, argv));
     log::set_level(arguments.log_level);
     TRY(worker::confine());
+    auto log_quota = TRY(pool::LogQuota::attach(UniqueFd(pool::kLogQuotaFd)));
+    pool::bound_log(std::make_shared<pool::LogQuota>(std::move(log_quota)), [](Uid uid) { return uid; });
     pool::Channel channel{UniqueFd(pool::kChannelFd)};
     pool::Slot slot = TRY(pool::Slot::attach(UniqueFd(pool::kSlotFd)));
     service::Context context = TRY(worker::open_context(arguments, channel));
@@ -31,6 +34,8 @@ int main(int argc, char** argv) try {
     log::open("nsresourcework", log::Level::kInfo);
     Status ended = run(argc, argv);
     if (ended) return EXIT_SUCCESS;
+    // A client may be able to make one worker after the other fail.
+    log::OnBehalfOf unknown(log::kUnknownUser);
     log::error("{}", ended.error().what());
     return EXIT_FAILURE;
 } catch (const std::exception& exception) {

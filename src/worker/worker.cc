@@ -49,6 +49,8 @@ Status Worker::work() {
 
 Status Worker::handle(Message message) {
     if (message.type == MessageType::kServe) return serve(std::move(message));
+    // Users cause jobs by what they let die. Where a line is about a registration, its owner is the one.
+    log::OnBehalfOf unknown(log::kUnknownUser);
     return [&]() -> Status {
         switch (message.type) {
             case MessageType::kRelease:
@@ -71,6 +73,7 @@ Status Worker::serve(Message message) {
                        .pid = message.peer.pid,
                        .connection_id = message.connection_id,
                        .socket = {}};
+    log::OnBehalfOf client(peer.uid);
     Message answer;
     answer.connection_id = message.connection_id;
     slot_.set_state(pool::WorkerState::kReading);  // from here on the request may have been read
@@ -100,10 +103,17 @@ Status Worker::release(const Message& message) {
     answer.type = MessageType::kJobDone;
     for (const auto& identity : message.namespaces) {
         auto holder = service::release_if_dead(context_, identity);
-        if (!holder) log::warning("Cannot release user namespace {}: {}", identity.inode, holder.error().what());
+        if (!holder) log_failure(identity, holder.error());
         if (!holder || *holder == service::Holder::kAlive) answer.namespaces.push_back(identity);
     }
     return channel_.send(answer);
+}
+
+// The release is tried again each second, and a user may have many such namespaces.
+void Worker::log_failure(const NsIdentity& identity, const Error& error) const {
+    auto registration = context_.store.find_by_inode(identity.inode);
+    log::OnBehalfOf owner(registration && *registration ? (*registration)->owner : log::kUnknownUser);
+    log::warning("Cannot release user namespace {}: {}", identity.inode, error.what());
 }
 
 Status Worker::repair(const Message& message) {

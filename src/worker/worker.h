@@ -21,6 +21,7 @@ private:
     Status handle(pool::Message message);
     Status serve(pool::Message message);
     Status release(const pool::Message& message);
+    void log_failure(const NsIdentity& identity, const Error& error) const;
     Status repair(const pool::Message& message);
     Status refill();
     Status tidy();
