@@ -108,8 +108,13 @@ void KernelSide::finish_exchange() const {
 
 Reaper::Senses KernelSide::senses(const service::Context& context) const {
     if (!policy_ && !context.prober.works()) return {};
-    return {.life = [&context](const NsIdentity& identity) { return service::life_of(context, identity); },
-            .word = policy_ ? Reaper::Word::kOfEachDeath : Reaper::Word::kNone};
+    Reaper::Senses senses{.life = [&context](const NsIdentity& id) { return service::life_of(context, id); }};
+    // What the kernel programs have marked needs no proof.
+    if (policy_)
+        senses.word = Reaper::Word::kOfEachDeath;
+    else
+        senses.verify = [&context] { return context.prober.verify(); };
+    return senses;
 }
 
 Result<Source> KernelSide::ring(EventLoop& loop, Reaper& reaper) const {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "base/sys.h"
 
 namespace nsr::manager {
@@ -65,15 +66,35 @@ void Reaper::hear(const std::vector<NsInode>& namespaces) {
     if (!dead.empty()) release_(std::move(dead));
 }
 
+// An error that lasts is logged once.
+bool Reaper::can_tell() {
+    if (!senses_.verify) return true;
+    Status verified = senses_.verify();
+    if (!verified && could_tell_)
+        log::warning("The kernel cannot tell at present which user namespaces are dead, so none is released: {}",
+                     verified.error().what());
+    if (verified && !could_tell_) log::notice("The kernel can tell again which user namespaces are dead");
+    could_tell_ = verified.has_value();
+    return could_tell_;
+}
+
+std::vector<NsIdentity> Reaper::find_dead(uint64_t now_usec) const {
+    std::vector<NsIdentity> dead;
+    for (const auto& [inode, entry] : watched_)
+        if (is_news(entry, now_usec)) dead.push_back(entry.identity);
+    return dead;
+}
+
+// What lies between two questions whose answers are known counts, and nothing else.
 uint64_t Reaper::sweep() {
     uint64_t begin = sys::now_usec();
-    std::vector<NsIdentity> dead;
-    for (auto& [inode, entry] : watched_) {
-        if (!is_news(entry, begin)) continue;
-        entry.releasing = true;
-        dead.push_back(entry.identity);
+    if (can_tell()) {
+        auto dead = find_dead(begin);
+        if (can_tell() && !dead.empty()) {
+            for (const auto& identity : dead) watched_.at(identity.inode).releasing = true;
+            release_(std::move(dead));
+        }
     }
-    if (!dead.empty()) release_(std::move(dead));
     if (senses_.word == Word::kOfEachDeath) return kCheckUsec;
     return std::clamp((sys::now_usec() - begin) * kShare, kShortestUsec, kLongestUsec);
 }

@@ -21,6 +21,8 @@ public:
     struct Senses {
         std::function<namespaces::Life(const NsIdentity&)> life;  ///< empty: in no way
         Word word = Word::kNone;
+        /// Whether the answers can be believed at this moment; empty: always.
+        std::function<Status()> verify = nullptr;
     };
     /// `release` is given namespaces that are dead, each once until done() is said of it.
     Reaper(Senses senses, std::function<void(std::vector<NsIdentity>)> release);
@@ -46,12 +48,15 @@ private:
     void arm();
 
     bool is_news(const Entry& entry, uint64_t now_usec) const;
+    std::vector<NsIdentity> find_dead(uint64_t now_usec) const;
+    bool can_tell();
 
     Senses senses_;
     std::function<void(std::vector<NsIdentity>)> release_;
     std::unordered_map<NsInode, Entry> watched_;
     Source timer_;
     bool armed_ = false;
+    bool could_tell_ = true;
 };
 
 }  // namespace nsr::manager

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <cstring>
 
+#include "base/log.h"
 #include "base/sys.h"
 #include "namespaces/user_namespace.h"
 
@@ -19,6 +20,9 @@ struct NsfsHandle {
     uint32_t inode;
 };
 constexpr int kNsfsHandleType = 0xf1;
+
+/// Between two attempts at making the reference.
+constexpr uint64_t kRetryUsec = 1'000'000;
 
 struct HandleBuffer {
     alignas(struct file_handle) unsigned char bytes[sizeof(struct file_handle) + sizeof(NsfsHandle)];
@@ -36,38 +40,63 @@ HandleBuffer make_handle(const NsIdentity& identity) {
 
 }  // namespace
 
-Result<Prober> Prober::create() {
+Result<Prober> Prober::create(OpenByHandle open_by_handle) {
+    if (!open_by_handle) open_by_handle = open_by_handle_at;
     auto own = TRY(UserNamespace::own());
     HandleBuffer expected = make_handle(own.identity());
     HandleBuffer given{};
     given.get()->handle_bytes = sizeof(NsfsHandle);
     int mount_id = 0;
-    // The layout is checked against the kernel's word for the one namespace that certainly lives.
+    // The layout is checked against the kernel's answer for a namespace that certainly lives.
     bool known = own.identity().id.value != 0 &&
                  name_to_handle_at(own.fd().get(), "", given.get(), &mount_id, AT_EMPTY_PATH) == 0 &&
                  memcmp(expected.bytes, given.bytes, sizeof given.bytes) == 0;
-    if (!known) return Prober(UniqueFd());
-    Prober prober(TRY(sys::own_user_namespace()));
-    if (prober.probe(own.identity()) != Life::kAlive) return Prober(UniqueFd());  // e.g. CAP_DAC_READ_SEARCH is missing
+    if (!known) return Prober(UniqueFd(), std::move(open_by_handle));
+    Prober prober(TRY(sys::own_user_namespace()), std::move(open_by_handle));
+    if (auto verified = prober.verify(); !verified) log::debug("{}", verified.error().what());
     return prober;
+}
+
+Result<UniqueFd> Prober::look_up(const NsIdentity& identity) const {
+    HandleBuffer handle = make_handle(identity);
+    UniqueFd fd(open_by_handle_(nsfs_.get(), handle.get(), O_RDONLY | O_CLOEXEC));
+    int code = errno;
+    if (!fd) return fail_errno(code, "open user namespace by handle");
+    return fd;
+}
+
+Status Prober::verify() const {
+    if (!nsfs_) return fail(ENOTSUP, "no file handles of namespaces on this kernel");
+    if (!control_->reference) {
+        uint64_t now = sys::now_usec();
+        if (now < control_->not_before_usec) return fail(EAGAIN, "there is no user namespace to compare with");
+        control_->not_before_usec = now + kRetryUsec;
+        control_->reference = TRY_WITHIN("make a user namespace to compare with", Reference::create());
+    }
+    TRY_WITHIN("a user namespace that lives is not found", look_up(control_->reference->identity()));
+    return {};
+}
+
+bool Prober::is_proven_dead(const NsIdentity& identity) const {
+    if (!verify()) return false;
+    auto again = look_up(identity);
+    return !again && again.error().code() == ESTALE;
 }
 
 Life Prober::probe(const NsIdentity& identity) const {
     if (!nsfs_ || identity.id.value == 0) return Life::kUnknown;
-    HandleBuffer handle = make_handle(identity);
-    UniqueFd fd(open_by_handle_at(nsfs_.get(), handle.get(), O_RDONLY | O_CLOEXEC));
-    if (fd) return Life::kAlive;
-    return errno == ESTALE ? Life::kDead : Life::kUnknown;
+    auto found = look_up(identity);
+    if (found) return Life::kAlive;
+    return found.error().code() == ESTALE && is_proven_dead(identity) ? Life::kDead : Life::kUnknown;
 }
 
 Result<std::optional<UserNamespace>> Prober::open(const NsIdentity& identity) const {
     if (!nsfs_ || identity.id.value == 0) return fail(ENOTSUP, "no file handles of namespaces on this kernel");
-    HandleBuffer handle = make_handle(identity);
-    UniqueFd fd(open_by_handle_at(nsfs_.get(), handle.get(), O_RDONLY | O_CLOEXEC));
-    int code = errno;
-    if (!fd && code == ESTALE) return std::optional<UserNamespace>();
-    if (!fd) return fail_errno(code, "open user namespace by handle");
-    return std::optional(TRY(UserNamespace::from_descriptor(std::move(fd))));
+    auto found = look_up(identity);
+    if (found) return std::optional(TRY(UserNamespace::from_descriptor(std::move(*found))));
+    if (found.error().code() != ESTALE) return Failure(std::move(found).error());
+    if (!is_proven_dead(identity)) return fail(EAGAIN, "the kernel cannot tell whether the user namespace lives");
+    return std::optional<UserNamespace>();
 }
 
 }  // namespace nsr::namespaces

@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "base/sys.h"
+#include "namespaces/block_signals.h"
 
 namespace nsr::namespaces {
 
@@ -17,23 +18,6 @@ namespace {
 
 constexpr uint64_t kTimeoutUsec = 2'000'000;
 constexpr size_t kStackSize = 16384;
-
-// No signal handler may run in a process that shares its parent's memory: all are blocked from before clone(2) to the
-// end.
-class BlockSignals {
-public:
-    BlockSignals() {
-        sigset_t all;
-        sigfillset(&all);
-        sigprocmask(SIG_SETMASK, &all, &saved_);
-    }
-    ~BlockSignals() { sigprocmask(SIG_SETMASK, &saved_, nullptr); }
-    BlockSignals(const BlockSignals&) = delete;
-    BlockSignals& operator=(const BlockSignals&) = delete;
-
-private:
-    sigset_t saved_{};
-};
 
 // Only system calls here: memory, heap and errno are the parent's, which waits in ppoll(2) meanwhile. The exit status
 // is the errno of the step that failed.

@@ -37,14 +37,26 @@ Result<std::optional<Entry>> find_child(BorrowedFd cgroup, Wanted wanted) {
     }
 }
 
-// Nothing: there is no such cgroup any more.
-Result<std::optional<UniqueFd>> open_cgroup(BorrowedFd mount, CgroupId id) {
+Result<UniqueFd> look_up(BorrowedFd mount, CgroupId id) {
     CgroupHandle handle(id);
     UniqueFd fd(open_by_handle_at(mount.get(), handle.get(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     int code = errno;
-    if (fd) return std::optional(std::move(fd));
-    if (code == ESTALE) return std::optional<UniqueFd>();
-    return fail_errno(code, fmt::format("open cgroup {}", id));
+    if (!fd) return fail_errno(code, fmt::format("open cgroup {}", id));
+    return fd;
+}
+
+// Nothing: there is no such cgroup any more. The kernel says ESTALE for other errors, too (do_handle_to_path() in
+// fs/fhandle.c), and a range must not be free while a cgroup that was not found has its ids: so the mounted one, which
+// is certainly there, must be found right after, and the answer be the same once more.
+Result<std::optional<UniqueFd>> open_cgroup(BorrowedFd mount, CgroupId id) {
+    auto cgroup = look_up(mount, id);
+    if (!cgroup && cgroup.error().code() == ESTALE) {
+        CgroupId mounted = TRY(cgroup_id(mount));
+        if (!look_up(mount, mounted)) return fail(EAGAIN, "the kernel cannot tell whether cgroup {} is there", id);
+        cgroup = look_up(mount, id);
+        if (!cgroup && cgroup.error().code() == ESTALE) return std::optional<UniqueFd>();
+    }
+    return std::optional(TRY(std::move(cgroup)));
 }
 
 // A guess that the caller checks: the kernel's own path has it without a search among thousands of siblings, but is not

@@ -16,13 +16,14 @@ using registry::Registration;
 
 enum class Mapped { kNo, kYes };
 
-// Whether the namespace of a half-done call has ids by now. Where the kernel has no way to look, it is taken to have.
+// Whether the namespace of a half-done call has ids by now. Where the kernel has no way to look, or cannot tell at
+// present whether it is dead, it is taken to have.
 Result<Mapped> is_mapped(const Context& context, const Registration& registration) {
     // The entry comes before the maps.
     bool was_entered = TRY(context.entries.mark(registration.userns)) != policy::Entries::Mark::kAbsent;
     if (context.entries.are_complete() && !was_entered) return Mapped::kNo;
     auto userns = context.prober.open(registration.userns);
-    if (!userns && userns.error().code() == ENOTSUP) return Mapped::kYes;
+    if (!userns && (userns.error().code() == ENOTSUP || userns.error().code() == EAGAIN)) return Mapped::kYes;
     if (!userns) return Failure(std::move(userns).error());
     if (!*userns) return Mapped::kNo;
     auto maps = TRY(namespaces::read_maps(**userns));

@@ -13,7 +13,8 @@ protected:
         auto life = [this](const NsIdentity& identity) {
             return dead_.contains(identity.inode) ? namespaces::Life::kDead : namespaces::Life::kAlive;
         };
-        return Reaper({life, word}, [this](std::vector<NsIdentity> dead) {
+        auto verify = [this] { return --answers_ < 0 ? Status(fail(EPERM, "no rights")) : Status(); };
+        return Reaper({life, word, verify}, [this](std::vector<NsIdentity> dead) {
             for (const auto& identity : dead) released_.push_back(identity.inode.value);
         });
     }
@@ -21,6 +22,7 @@ protected:
     static NsIdentity identity(uint64_t inode) { return {NsInode(inode), NsId()}; }
 
     std::set<NsInode> dead_;
+    int answers_ = 1000;  ///< so often the kernel can tell
     std::vector<uint64_t> released_;
 };
 
@@ -32,6 +34,20 @@ TEST_F(ReaperTest, ASweepFindsTheDead) {
     reaper.sweep();
     reaper.sweep();
     EXPECT_EQ(released_, std::vector<uint64_t>{2});
+}
+
+TEST_F(ReaperTest, ASweepIsNoEvidenceWhereTheKernelCannotTell) {
+    Reaper reaper = make(Reaper::Word::kNone);
+    reaper.watch(identity(1));
+    dead_.insert(NsInode(1));
+    for (int answers : {0, 1}) {  // not before it, or not after it
+        answers_ = answers;
+        reaper.sweep();
+        EXPECT_TRUE(released_.empty()) << answers;
+    }
+    answers_ = 2;
+    reaper.sweep();
+    EXPECT_EQ(released_, std::vector<uint64_t>{1});
 }
 
 TEST_F(ReaperTest, WordOfADeathIsChecked) {

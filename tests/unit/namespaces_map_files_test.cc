@@ -1,49 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "namespaces/map_files.h"
 
-#include <fcntl.h>
-#include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <csignal>
 
-#include "base/sys.h"
-#include "namespaces/prober.h"
+#include "namespaces_scratch.h"
 
 namespace nsr::namespaces {
 namespace {
-
-#define NEEDS_ROOT() \
-    if (geteuid() != 0) GTEST_SKIP() << "needs root"
-
-UserNamespace make_namespace(const UserNamespace* below = nullptr) {
-    int ready[2], hold[2];
-    EXPECT_EQ(pipe2(ready, O_CLOEXEC), 0);
-    EXPECT_EQ(pipe2(hold, O_CLOEXEC), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (below && setns(below->fd().get(), CLONE_NEWUSER) < 0) _exit(1);
-        if (below && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)) _exit(2);
-        if (unshare(CLONE_NEWUSER) < 0) _exit(3);
-        char byte = 'x';
-        close(hold[1]);
-        if (write(ready[1], &byte, 1) < 0 || read(hold[0], &byte, 1) < 0) _exit(4);
-        _exit(0);
-    }
-    close(ready[1]);
-    char byte;
-    EXPECT_EQ(read(ready[0], &byte, 1), 1);
-    auto fd = sys::open_at(sys::kCwd, fmt::format("/proc/{}/ns/user", pid), O_RDONLY);
-    EXPECT_TRUE(fd);
-    close(hold[1]);
-    waitpid(pid, nullptr, 0);
-    close(ready[0]);
-    close(hold[0]);
-    auto made = UserNamespace::from_descriptor(std::move(*fd));
-    EXPECT_TRUE(made);
-    return std::move(*made);
-}
 
 MapFiles open_maps(const UserNamespace& target, const UserNamespace& parent,
                    MapFiles::Setgroups setgroups = MapFiles::Setgroups::kLeftAlone) {
@@ -120,24 +83,6 @@ TEST(UserNamespace, KnowsOwnerAndParent) {
     auto target = make_namespace();
     EXPECT_EQ(*target.owner(), Uid(0));
     EXPECT_EQ(target.parent()->identity(), UserNamespace::own()->identity());
-}
-
-TEST(Prober, SeesDeath) {
-    NEEDS_ROOT();
-    auto prober = Prober::create();
-    ASSERT_TRUE(prober);
-    if (!prober->works()) GTEST_SKIP() << "this kernel has no nsfs file handles (6.18 and newer have)";
-    NsIdentity identity;
-    {
-        auto target = make_namespace();
-        identity = target.identity();
-        EXPECT_EQ(prober->probe(identity), Life::kAlive);
-        EXPECT_EQ(prober->probe({NsInode(identity.inode.value + 1), identity.id}), Life::kDead)
-            << "same id, other inode";
-    }
-    for (int i = 0; i < 500 && prober->probe(identity) == Life::kAlive; ++i) usleep(10'000);
-    EXPECT_EQ(prober->probe(identity), Life::kDead);
-    EXPECT_EQ(prober->probe({identity.inode, NsId(0)}), Life::kUnknown);
 }
 
 TEST(IdMap, ParsesWhatTheKernelPrints) {
