@@ -72,6 +72,14 @@ def spawn(argv, env, log, fds=(), limits=(), prepare=None):
         os._exit(127)
 
 
+def close_but_these(*kept):
+    """In a child: what it has of its parent beyond standard input, output and error."""
+    for fd in map(int, os.listdir('/proc/self/fd')):
+        if fd > 2 and fd not in kept:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+
 def exit_status(pid, timeout=PATIENCE, meanwhile=lambda: None):
     """Waits for the end of a child; negative for a signal, as subprocess has it."""
     def ended():

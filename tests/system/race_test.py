@@ -7,6 +7,7 @@ import harness
 from harness import DaemonTest, alloc, namespace
 from nslib import ALLOC, CFD, CGROUP, Child, Conn, Inside, UFD, cgroup_root, eq, maps, recv_fds, send_fds
 from nslib import make_userns, reg_load
+from process import close_but_these
 
 CLIENTS = 8
 
@@ -67,13 +68,6 @@ class Racer:
 
     def close(self):
         self.child.close()
-
-
-def close_but_these(*kept):
-    for fd in map(int, os.listdir('/proc/self/fd')):
-        if fd > 2 and fd not in kept:
-            with contextlib.suppress(OSError):
-                os.close(fd)
 
 
 class Field:
