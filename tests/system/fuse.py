@@ -97,7 +97,7 @@ class Fuse:
     def __init__(self):
         self.server = Child(self.serve)
         _, (self.root,) = self.server.hello()
-        self.dirtier = None
+        self.dirtiers = []
 
     @staticmethod
     def serve(control):
@@ -131,8 +131,8 @@ class Fuse:
         return os.open('.', os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.root)
 
     def dirty(self, numbers):
-        """Another process writes to these files, and keeps them. The page lies in the cache: when one of the others who
-        have the file closes it last, that one has to write it."""
+        """Another process writes to these files, and keeps them. The page lies in the cache: it is written by the next
+        process that closes such a file, or drops the last reference to it."""
         def body(control):
             close_but_these(control.fileno(), self.root)
             held = [self.open(number) for number in numbers]
@@ -140,15 +140,17 @@ class Fuse:
                 os.pwrite(fd, b'x' * PAGE, 0)
             control.send(b'x')
             control.recv(1)
-        self.dirtier = Child(body)
-        self.dirtier.hello()
+        self.dirtiers.append(Child(body))
+        self.dirtiers[-1].hello()
 
     def close(self):
-        # The server first: the other one may wait for it.
+        # The server first: the others may wait for it.
         self.server.close()
-        if self.dirtier:
-            self.dirtier.close()
-        os.close(self.root)
+        while self.dirtiers:
+            self.dirtiers.pop().close()
+        if self.root >= 0:
+            os.close(self.root)
+            self.root = -1
 
 
 def missing():

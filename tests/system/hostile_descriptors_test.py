@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Descriptors that make close(2) wait for as long as their sender likes: nobody else waits for them."""
+import harness
+import attackers, fuse
+from attackers import Chain, FuseFile, FuseFlush, Harmless, Linger
+from harness import alloc, wait_until
+from herd import request
+from hostile_case import ATTACKER, HELD_BY_ONE_USER, SLOWNESS, HostileTest
+from nslib import MFD, MOUNT, UFD, send_fds
+
+MANY = 60
+ROUNDS = 4
+# What is done about a worker that does not come back from a close(2).
+WATCHED_SECONDS = 20 * SLOWNESS
+
+
+def half(connection, fd):
+    send_fds(connection, b'{', [fd])
+
+
+def refused(connection, fd):
+    """A whole message that names the descriptor as what it is not."""
+    send_fds(connection, request('x', 1), [fd])
+
+
+def unknown(connection, fd):
+    send_fds(connection, b'{"method":"org.varlink.service.Nothing"}\0', [fd])
+
+
+def middle(connection, fd):
+    connection.send(b'{"method":')
+    send_fds(connection, b'"org.varlink.service.GetInfo"}\0', [fd])
+
+
+def unread(connection, fd):
+    """Behind a message that ends the connection."""
+    connection.send(b'nonsense\0')
+    send_fds(connection, b'{"method":"org.varlink.service.GetInfo"}\0', [fd])
+
+
+TO_WORKERS = (refused, unknown, middle, unread)
+
+
+class Statfs(FuseFile):
+    """Files about whose file system no question is answered."""
+    kind = fuse.STATFS
+
+
+class HangUps:
+    def check_hang_ups(self, kind):
+        """Clients that are gone, and have left half a message with such a descriptor in the queue."""
+        service, weapon = self.service(), self.weapon(kind)
+        wait_until(lambda: self.at_rest(service), 'workers at rest')
+        before = self.manager_descriptors(service)
+        sender = self.senders(weapon, half, MANY, hang_up=True, uid=ATTACKER)
+        for _ in range(ROUNDS):
+            self.strike(service, weapon, MANY, sender)
+            self.check_served()
+            self.assertLess(len(self.held(service)), HELD_BY_ONE_USER)
+        weapon.let_go()
+        sender.close()
+        self.check_recovers(service, before)
+
+    def check_of_a_range(self, kind):
+        """Several uids of one user's range, each with as many connections as a user may have workers."""
+        service, weapon = self.service(), self.weapon(kind)
+        before = self.manager_descriptors(service)
+        own = self.keep(alloc(uid=ATTACKER))
+        senders = [self.senders(weapon, middle, 16, uid=uid, inside=own.fd) for uid in range(1, 7)]
+        self.strike(service, weapon, 16, *senders)
+        for _ in range(5):
+            self.check_served()
+            self.assertLess(len(self.held(service)), HELD_BY_ONE_USER)
+        weapon.let_go()
+        for sender in senders:
+            sender.close()
+        own.close()
+        service.wait_empty()
+        self.check_recovers(service, before)
+
+
+class Essentials(HangUps):
+    """What is tried at each level."""
+
+    def test_hang_up_with_lingering_socket(self):
+        self.check_hang_ups(Linger)
+
+    def test_hang_up_with_fuse_file(self):
+        self.check_hang_ups(FuseFile)
+
+    def test_lingering_sockets_of_many_uids_of_a_range(self):
+        self.check_of_a_range(Linger)
+
+    def test_fuse_files_of_many_uids_of_a_range(self):
+        self.check_of_a_range(FuseFlush)
+
+
+class AtQuarantine(Essentials, HostileTest):
+    LEVEL = 'quarantine'
+
+
+class AtEnforce(Essentials, HostileTest):
+    LEVEL = 'enforce'
+
+
+class AtNone(Essentials, HostileTest):
+    def test_hang_up_with_chain_of_sockets(self):
+        self.check_hang_ups(Chain)
+
+    def test_hang_up_with_harmless_ones(self):
+        self.check_hang_ups(Harmless)
+
+    def send_to_workers(self, kind, count):
+        """Each way of sending is one user's."""
+        service, weapon = self.service(), self.weapon(kind)
+        wait_until(lambda: self.at_rest(service), 'workers at rest')
+        senders = [self.senders(weapon, send, count, uid=ATTACKER + number) for number, send in enumerate(TO_WORKERS)]
+        self.strike(service, weapon, count, *senders)
+        self.check_served()
+        return service, weapon, senders
+
+    def test_worker_that_closes_lingering_socket_is_watched(self):
+        service, _, _ = self.send_to_workers(Linger, 1)
+        wait_until(lambda: self.at_rest(service), 'end of workers that do not come back', WATCHED_SECONDS)
+        self.check_served()
+
+    def check_worker_that_the_kernel_holds(self, kind):
+        """Not even SIGKILL ends it."""
+        service, weapon, senders = self.send_to_workers(kind, 1)
+        wait_until(lambda: len([pid for pid in self.processes(service) if service.is_up(pid)]) >= 5,
+                   'a pool without them', WATCHED_SECONDS)
+        weapon.let_go()
+        for sender in senders:
+            sender.close()
+        wait_until(lambda: self.at_rest(service), 'end of what was held')
+
+    def test_worker_held_by_last_close(self):
+        self.check_worker_that_the_kernel_holds(FuseFile)
+
+    def test_worker_held_by_flush(self):
+        self.check_worker_that_the_kernel_holds(FuseFlush)
+
+    def test_many_messages_with_lingering_sockets(self):
+        service, weapon, _ = self.send_to_workers(Linger, MANY)
+        self.assertLess(len(self.held(service)), len(TO_WORKERS) * HELD_BY_ONE_USER)
+        self.check_stops(service)
+
+    def test_many_messages_with_fuse_files(self):
+        service, weapon, _ = self.send_to_workers(FuseFlush, MANY)
+        self.assertLess(len(self.held(service)), len(TO_WORKERS) * HELD_BY_ONE_USER)
+        self.check_stops(service)
+
+    def test_file_about_which_no_question_is_answered(self):
+        """As what an allocation is for: fstatfs(2) would wait for the server."""
+        service, weapon = self.service(), self.weapon(Statfs)
+        sender = self.senders(weapon, refused, MANY, uid=ATTACKER)
+        self.strike(service, weapon, MANY, sender)
+        for _ in range(5):
+            self.check_served()
+        self.assertLess(len(self.held(service)), HELD_BY_ONE_USER)
+        self.check_stops(service)
+
+    def test_mount_about_which_no_question_is_answered(self):
+        service, weapon = self.service(), self.weapon(Statfs)
+        own = self.keep(alloc())
+
+        def plan():
+            yield
+            directory, held = weapon.fuse.directory(), []
+            for _ in range(MANY):
+                held.append(attackers.connect())
+                text = b'{"method":"%s","parameters":{"%s":0,"%s":1}}\0' % (MOUNT.encode(), UFD.encode(), MFD.encode())
+                send_fds(held[-1], text, [own.fd, directory])
+            yield
+        root = self.attacker(plan, uid=0, keep=(*weapon.keep, own.fd))
+        self.strike(service, weapon, 1, root)
+        for _ in range(5):
+            self.check_served()
+        self.assertLess(len(self.held(service)), HELD_BY_ONE_USER)
+        root.close()
+        own.close()
+        self.check_stops(service)
+
+
+if __name__ == '__main__':
+    harness.main()
