@@ -51,7 +51,7 @@ Result<int> run_instance(const Options& options) {
     auto socket = TRY(ListeningSocket::acquire(options.runtime_dir, std::move(passed.listening)));
     auto loop = TRY(EventLoop::create());
     auto log_quota = std::make_shared<pool::LogQuota>(TRY(pool::LogQuota::create()));
-    pool::bound_log(log_quota, [](Uid uid) { return uid; });
+    pool::bound_log(log_quota, [&context](Uid uid) { return context.users.user_of(uid); });
     LogSummary log_summary(log_quota);
     TRY(log_summary.start(loop));
     WorkerPool::Config workers{.program = TRY(find_worker_program()),

@@ -143,7 +143,7 @@ namespace {
 // A client can make its worker fail, and what it lets die can make one fail that has a job.
 std::optional<Uid> cause_of_end(const Worker& worker) {
     if (worker.job) return log::kUnknownUser;
-    return worker.connection ? std::optional(worker.uid) : std::nullopt;
+    return worker.connection ? std::optional(worker.user) : std::nullopt;
 }
 
 }  // namespace

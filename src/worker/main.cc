@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <cstdlib>
 #include <exception>
+#include <functional>
+#include <memory>
 
 #include "base/log.h"
 #include "pool/log_quota.h"
@@ -18,14 +20,18 @@ Status run(int argc, char** argv) {
     auto arguments = TRY(worker::parse_arguments(argc, argv));
     log::set_level(arguments.log_level);
     TRY(worker::confine());
-    auto log_quota = TRY(pool::LogQuota::attach(UniqueFd(pool::kLogQuotaFd)));
-    pool::bound_log(std::make_shared<pool::LogQuota>(std::move(log_quota)), [](Uid uid) { return uid; });
+    auto log_quota = std::make_shared<pool::LogQuota>(TRY(pool::LogQuota::attach(UniqueFd(pool::kLogQuotaFd))));
+    pool::bound_log(log_quota, std::identity());
     pool::Channel channel{UniqueFd(pool::kChannelFd)};
     pool::Slot slot = TRY(pool::Slot::attach(UniqueFd(pool::kSlotFd)));
     service::Context context = TRY(worker::open_context(arguments, channel));
     varlink::Server server({"nsresourced", "nsresourced", NSR_VERSION, "https://systemd.io/USER_GROUP_API"});
     service::add_methods(server, context);
-    return worker::Worker(context, server, channel, slot).run();
+    pool::bound_log(log_quota, [&context](Uid uid) { return context.users.user_of(uid); });
+    Status ended = worker::Worker(context, server, channel, slot).run();
+    // The context is gone when main() says what went wrong.
+    pool::bound_log(log_quota, std::identity());
+    return ended;
 }
 
 }  // namespace
