@@ -51,7 +51,7 @@ Result<std::vector<uint32_t>> parse(std::string_view text) {
 }
 
 // Locked, so that of two that write at the same time one comes after the other; what a killed one left is used again.
-// Whoever waited finds the name gone, or of another file, and tries anew.
+// A process that has waited finds the name gone, or of another file, and tries anew.
 Result<UniqueFd> open_new_file(BorrowedFd dir) {
     for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
         UniqueFd fd = TRY(sys::open_at(dir, kNewName, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600));

@@ -9,7 +9,7 @@
 namespace nsr::service {
 
 /// Where the ranges of a new registration come from: from the pool, or from what a namespace above has to give. The
-/// latter keep their user, since that one's processes can have the ids as before, whoever made the call.
+/// latter keep their user, whose processes can have the ids as before, no matter who made the call.
 enum class Origin { kPool, kParent };
 
 /// Records a registration as half done, and charges it to its owner's user. Errors as from Store::add(); ENOSPC: there

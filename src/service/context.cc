@@ -21,7 +21,7 @@ ranges::HostIds::Config host_ids_config(const std::string& runtime_dir) {
     return config;
 }
 
-// What is there may have been broken by anybody; users get new accounts then, and the registry says what they have.
+// A table that is broken is made anew: the registry says what each user has.
 Result<ranges::UserTable> open_users(const registry::Store& store, const std::string& state_dir) {
     auto users = ranges::UserTable::open(store.state_dir());
     if (users) return users;

@@ -90,7 +90,7 @@ Status repair_addition(Context& context, pid_t writer) {
 
 }  // namespace
 
-Status repair(Context& context, pid_t writer) {
+Result<Repaired> repair(Context& context, pid_t writer) {
     TRY(repair_addition(context, writer));
     auto registration = TRY(context.store.read_pending(writer));
     if (registration) {
@@ -104,10 +104,9 @@ Status repair(Context& context, pid_t writer) {
             TRY(remove(context, *registration));
             log::notice("Took back the half-done registration {}", registration->name);
         }
-        // The worker may have died just before or after it had counted it.
-        TRY(recount(context));
     }
-    return context.store.drop_pending(writer);
+    TRY(context.store.drop_pending(writer));
+    return registration ? Repaired::kSomething : Repaired::kNothing;
 }
 
 }  // namespace nsr::service

@@ -24,7 +24,9 @@ enum class Leftovers { kNone, kSome };
 Result<Leftovers> tidy(Context& context);
 
 /// Undoes or completes what a worker that died has left half done. A namespace that has maps already keeps its
-/// registration, since nothing can take the maps back.
-Status repair(Context& context, pid_t writer);
+/// registration, since nothing can take the maps back. kSomething: the registrations of each user are to be counted
+/// anew, for the worker may have died just before or after it had counted one.
+enum class Repaired { kNothing, kSomething };
+Result<Repaired> repair(Context& context, pid_t writer);
 
 }  // namespace nsr::service

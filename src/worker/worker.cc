@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "service/accounts.h"
 #include "service/release.h"
 #include "service/stock.h"
 #include "worker/session.h"
@@ -118,7 +119,9 @@ void Worker::log_failure(const NsIdentity& identity, const Error& error) const {
 
 Status Worker::repair(const Message& message) {
     // A worker that fails ends, and the manager gives the job to another one.
-    TRY_WITHIN(fmt::format("repair of what worker {} left", message.writer), service::repair(context_, message.writer));
+    auto repaired = TRY_WITHIN(fmt::format("repair of what worker {} left", message.writer),
+                               service::repair(context_, message.writer));
+    if (repaired == service::Repaired::kSomething) TRY(service::recount(context_));
     Message answer;
     answer.type = MessageType::kJobDone;
     return channel_.send(answer);

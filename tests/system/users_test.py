@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A user is not a uid: whoever gets a range has 65,536 more uids, and none of them gives room for more."""
+"""A user is not a uid: one range gives its user 65,536 more uids, and none of them gives room for more."""
 import itertools, json, os, shutil, struct, subprocess, sys, tempfile
 
 import harness, nslib
@@ -158,7 +158,7 @@ class Registrations(DaemonTest):
 
 class Resolution(DaemonTest):
     def test_root_below_a_user(self):
-        """The user can have the ids of a range that it was given, whoever asks for a namespace below its own."""
+        """The user can have the ids of a range that it was given, no matter who asks for a namespace below its own."""
         service = self.instance()
         table = Table(service)
         one = self.keep(alloc(uid=ANNA, delegateContainerRanges=2))
@@ -200,7 +200,7 @@ class Resolution(DaemonTest):
         service.start()
         eq(Table(service).user_of(start), ANNA, 'user')
 
-    def test_everybody_can_read_it(self):
+    def test_all_users_can_read_it(self):
         service = self.instance()
         eq(os.stat(Table(service).path).st_mode & 0o7777, 0o644, 'mode')
 

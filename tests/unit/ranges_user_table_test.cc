@@ -23,7 +23,7 @@ constexpr Uid kAnna{1000}, kBerta{1001};
 constexpr Uid kRange = kContainerPool.start_of(7);
 constexpr Uid kSingle = kDynamicPool.start_of(3);
 
-TEST_F(UserTableTest, WhoeverIsInNoRangeIsItself) {
+TEST_F(UserTableTest, UidInNoRangeIsItself) {
     auto users = make();
     for (uint32_t uid : {0u, 1000u, 61184u, 524288u, 2147352575u, 2147418112u, 4294967294u})
         EXPECT_EQ(users.user_of(Uid(uid)), Uid(uid));
