@@ -9,7 +9,7 @@ namespace nsr {
 
 /// Text from outside (names of files, cgroups, interfaces and processes, answers of other programs, arguments) for a
 /// terminal or a log. Valid UTF-8 stays, but for characters that command a terminal, that show a text in another order
-/// than it has, that nobody sees, or that have no meaning of their own:
+/// than it has, that are not seen, or that have no meaning of their own:
 ///
 ///   - C0 and C1 controls, DEL; the line and the paragraph separator,
 ///   - bidirectional controls,

@@ -12,7 +12,7 @@ namespace nsr::ranges {
 Result<uint64_t> boot_epoch();
 
 /// A number for this boot and this `used` file. Ready ranges of another boot (a runtime directory that is no tmpfs,
-/// after a power failure) or of another `used` file (somebody deleted it) are not known to be unused.
+/// after a power failure) or of another `used` file (the old one was deleted) are not known to be unused.
 Result<uint64_t> boot_epoch_of(const BitFile& used);
 
 }  // namespace nsr::ranges

@@ -169,7 +169,7 @@ Status UsedSet::refill(const Pool& pool, const Judge& judge) {
     Bitmap added(pool.count());
     for (uint32_t index : found)
         if (!used.test(index)) added.set(index);
-    // Only after this are they known to stay used through a power failure; before, nobody may get them.
+    // Only after this are they known to stay used through a power failure; before, no caller may get them.
     TRY(raise(used_lock, pool, added));
     BitFile::Lock fresh_lock = TRY(fresh_.lock());
     Bitmap ready = TRY(fresh_.read(pool));

@@ -76,8 +76,8 @@ public:
     Result<Bitmap> spent(const Pool& pool) const;
     /// Used ranges that were last used before this boot: no process of then is left that could hide anything.
     Result<Bitmap> used_before(const Pool& pool) const;
-    /// Makes ranges unused, durably: only those that nobody has, and of which nothing is left anywhere. Ready ones, and
-    /// those that were used in this boot, stay as they are. EINVAL: no range begins there.
+    /// Makes ranges unused, durably: only those that no namespace has, and of which nothing is left anywhere. Ready
+    /// ones, and those that were used in this boot, stay as they are. EINVAL: no range begins there.
     Status clear(std::span<const Uid> starts);
 
     /// At a clean stop, when nobody takes any more: what is ready becomes unused again.

@@ -86,7 +86,7 @@ class Terminal(DaemonTest):
                     self.assertIn(shown, ended.stderr)
 
     def test_answers_of_the_service(self):
-        """Whoever listens at the socket that the tool was told to use."""
+        """Another program listens at the socket that the tool was told to use."""
         self.service = self.instance()
         path = self.service.path('other')
         with socket.socket(socket.AF_UNIX) as listening:
