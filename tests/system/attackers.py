@@ -74,6 +74,8 @@ class Weapon:
     """A kind of descriptors. Each attacker does make(), sends what it has made, and closes its own copies; then the test
     does arm(), with the number that each of them has made since the last time."""
     keep = ()
+    # Whether even a process that exits waits for such a descriptor. It does not wait for data of a socket.
+    holds_exit = False
 
     def make(self):
         raise NotImplementedError
@@ -131,6 +133,7 @@ class Chain(Linger):
 class FuseFile(Weapon):
     """Files of a FUSE server: the one who closes such a file last has to write its page, and waits for the answer."""
     kind = fuse.WRITE
+    holds_exit = True
 
     def __init__(self):
         self.fuse = fuse.Fuse()
