@@ -22,7 +22,7 @@ def programs(binaries, level, with_pins):
     # Pins are the same on all kernels, and each start takes seconds here: one of them is enough.
     for name in ('policy', 'deaths') + (('policy_pins', 'policy_start') if with_pins else ()):
         found[name] = [python, '%s/%s_test.py' % (SYSTEM, name), binaries]
-    # These are about processes and sockets; what they do at the level of the machine is enough.
+    # Of what hostile users do, only what rests on the kernel: descriptors whose close(2) waits.
     found['hostile'] = [python, SYSTEM + '/hostile_descriptors_test.py', binaries, 'AtEnforce']
     for name in [name for name, command in found.items() if not os.path.exists(program_of(command))]:
         print('not there: ' + name)
