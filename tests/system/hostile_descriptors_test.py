@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Descriptors that make close(2) wait for as long as their sender likes: nobody else waits for them."""
+import json
+
 import harness
 import attackers, fuse
 from attackers import Chain, FuseFile, FuseFlush, Harmless, Linger
@@ -122,18 +124,19 @@ class AtNone(Essentials, HostileTest):
     def test_hang_up_with_harmless_ones(self):
         self.check_hang_ups(Harmless)
 
-    def send_to_workers(self, kind, count):
+    def send_to_workers(self, kind, count, ways=TO_WORKERS):
         """Each way of sending is one user's."""
         service, weapon = self.service(), self.weapon(kind)
         wait_until(lambda: self.at_rest(service), 'workers at rest')
         senders = [self.senders(weapon, send, count, hang_up=send is pipelined, uid=ATTACKER + number)
-                   for number, send in enumerate(TO_WORKERS)]
+                   for number, send in enumerate(ways)]
         self.strike(service, weapon, count, *senders)
         self.check_served()
         return service, weapon, senders
 
     def test_worker_that_closes_lingering_socket_is_watched(self):
-        service, _, _ = self.send_to_workers(Linger, 1)
+        """In a call, as for one that is refused, the deadline is that of the call."""
+        service, _, _ = self.send_to_workers(Linger, 1, [way for way in TO_WORKERS if way is not refused])
         wait_until(lambda: self.at_rest(service), 'end of workers that do not come back', WATCHED_SECONDS)
         self.check_served()
 
@@ -163,33 +166,25 @@ class AtNone(Essentials, HostileTest):
         self.assertLess(len(self.held(service)), HELD_BY_ALL)
         self.check_stops(service)
 
-    def test_file_about_which_no_question_is_answered(self):
-        """As what an allocation is for: fstatfs(2) would wait for the server."""
-        service, weapon = self.service(), self.weapon(Statfs)
-        sender = self.senders(weapon, refused, MANY, uid=ATTACKER)
-        self.strike(service, weapon, MANY, sender)
-        for _ in range(5):
-            self.check_served()
-        self.assertLess(len(self.held(service)), HELD_BY_ONE_USER)
-        self.check_stops(service)
-
-    def test_mount_about_which_no_question_is_answered(self):
+    def test_files_about_which_no_question_is_answered(self):
+        """fstatfs(2) waits for the server: for what an allocation is to be for, and for a mount, which is root's."""
         service, weapon = self.service(), self.weapon(Statfs)
         own = self.keep(alloc())
 
         def plan():
-            yield
             directory, held = weapon.fuse.directory(), []
+            text = json.dumps({'method': MOUNT, 'parameters': {UFD: 0, MFD: 1}}).encode() + b'\0'
+            yield
             for _ in range(MANY):
                 held.append(attackers.connect())
-                text = b'{"method":"%s","parameters":{"%s":0,"%s":1}}\0' % (MOUNT.encode(), UFD.encode(), MFD.encode())
                 send_fds(held[-1], text, [own.fd, directory])
             yield
         root = self.attacker(plan, uid=0, keep=(*weapon.keep, own.fd))
-        self.strike(service, weapon, 1, root)
+        user = self.senders(weapon, refused, MANY, uid=ATTACKER)
+        self.strike(service, weapon, MANY, root, user)
         for _ in range(5):
             self.check_served()
-        self.assertLess(len(self.held(service)), HELD_BY_ONE_USER)
+        self.assertLess(len(self.held(service)), HELD_BY_ALL)
         root.close()
         own.close()
         self.check_stops(service)
