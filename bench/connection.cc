@@ -16,11 +16,20 @@ struct sockaddr_un address_of(const std::string& path) {
     return address;
 }
 
+Status set_patience(BorrowedFd socket, uint64_t usec) {
+    struct timeval patience{static_cast<time_t>(usec / 1'000'000), static_cast<suseconds_t>(usec % 1'000'000)};
+    for (int option : {SO_SNDTIMEO, SO_RCVTIMEO})
+        if (setsockopt(socket.get(), SOL_SOCKET, option, &patience, sizeof patience) < 0)
+            return fail_errno(errno, "time limit of a socket");
+    return {};
+}
+
 }  // namespace
 
-Result<Connection> Connection::open(const std::string& path) {
+Result<Connection> Connection::open(const std::string& path, uint64_t patience_usec) {
     UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!fd) return fail_errno(errno, "socket");
+    if (patience_usec > 0) TRY(set_patience(fd.borrow(), patience_usec));
     auto address = address_of(path);
     const void* generic = &address;
     if (connect(fd.get(), static_cast<const struct sockaddr*>(generic), sizeof address) < 0)
@@ -64,14 +73,14 @@ Result<std::string_view> Connection::ask(std::string_view request, BorrowedFd wi
     return fail(EMSGSIZE, "the reply is too long");
 }
 
-Status ask_any(const std::string& path, std::string_view request) {
-    auto connection = TRY(Connection::open(path));
+Status ask_any(const std::string& path, std::string_view request, uint64_t patience_usec) {
+    auto connection = TRY(Connection::open(path, patience_usec));
     TRY(connection.ask(request));
     return {};
 }
 
-Status ask_once(const std::string& path, std::string_view request, BorrowedFd with) {
-    auto connection = TRY(Connection::open(path));
+Status ask_once(const std::string& path, std::string_view request, BorrowedFd with, uint64_t patience_usec) {
+    auto connection = TRY(Connection::open(path, patience_usec));
     return require_success(TRY(connection.ask(request, with)));
 }
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -17,6 +18,7 @@ namespace {
 
 constexpr uint64_t kStartUsec = 30'000'000, kReleaseUsec = 60'000'000;
 constexpr useconds_t kPollUsec = 2'000;
+constexpr size_t kMaxLogSize = 1 << 30;
 
 int exec_service(const Place& place, const std::string& enforcement, const std::string& notify) {
     setenv("NOTIFY_SOCKET", notify.c_str(), 1);
@@ -80,6 +82,7 @@ Instance::Instance(Child child, const Place& place, double start_seconds)
     : child_(std::move(child)),
       registry_(place.runtime + "/run/nsresource/registry"),
       socket_(place.runtime + "/run/io.systemd.NamespaceResource"),
+      log_(place.runtime + "/log"),
       start_seconds_(start_seconds) {}
 
 Result<Instance> Instance::start(const Place& place, const std::string& enforcement) {
@@ -115,10 +118,19 @@ Result<size_t> Instance::registrations() const {
     return count;
 }
 
+Result<size_t> Instance::log_lines() const {
+    UniqueFd fd = TRY(sys::open_at(sys::kCwd, log_, O_RDONLY));
+    std::string text = TRY(sys::read_all(fd.borrow(), kMaxLogSize));
+    return static_cast<size_t>(std::ranges::count(text, '\n'));
+}
+
+bool Instance::has_registrations(Uid owner) const {
+    return access(fmt::format("{}/o{}.owns", registry_, owner).c_str(), F_OK) == 0;
+}
+
 Status Instance::wait_until_released(Uid owner) const {
-    std::string directory = fmt::format("{}/o{}.owns", registry_, owner);
     for (uint64_t deadline = sys::now_usec() + kReleaseUsec; sys::now_usec() < deadline; usleep(kPollUsec))
-        if (access(directory.c_str(), F_OK) < 0) return {};
+        if (!has_registrations(owner)) return {};
     return fail(ETIMEDOUT, "registrations of uid {} were not released", owner);
 }
 

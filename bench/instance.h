@@ -37,8 +37,11 @@ public:
     pid_t pid() const { return child_.pid(); }
     Result<std::vector<pid_t>> workers() const;
     Result<size_t> registrations() const;
+    bool has_registrations(Uid owner) const;
     /// Waits until this owner has no registration; ETIMEDOUT after 60 seconds.
     Status wait_until_released(Uid owner) const;
+    /// In the log of all instances in this place.
+    Result<size_t> log_lines() const;
     /// The registry stays, for the next one in the same place.
     Status stop() { return child_.terminate(); }
 
@@ -46,7 +49,7 @@ private:
     Instance(Child child, const Place& place, double start_seconds);
 
     Child child_;
-    std::string registry_, socket_;
+    std::string registry_, socket_, log_;
     double start_seconds_;
 };
 

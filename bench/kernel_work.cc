@@ -63,6 +63,10 @@ Status write_map(pid_t pid, const char* file, const char* text, size_t size) {
 
 Result<std::vector<UniqueFd>> make_user_namespaces(Uid owner, size_t count) {
     ActAs user(owner);
+    return make_own_user_namespaces(count);
+}
+
+Result<std::vector<UniqueFd>> make_own_user_namespaces(size_t count) {
     std::vector<UniqueFd> made;
     made.reserve(count);
     while (made.size() < count) {

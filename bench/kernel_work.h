@@ -12,7 +12,9 @@
 /// for that.
 namespace nsr::bench {
 
-/// New user namespaces without maps or processes, owned by this uid.
+/// New user namespaces without maps or processes, owned by the caller.
+Result<std::vector<UniqueFd>> make_own_user_namespaces(size_t count);
+/// The same, owned by this uid; for root.
 Result<std::vector<UniqueFd>> make_user_namespaces(Uid owner, size_t count);
 
 /// Joins an empty user namespace in a throw-away process, writes both maps (65536 ids from `start` on), and ends it.

@@ -37,8 +37,15 @@ constexpr Section kSections[]{
     {"lookup", measure_lookups, Processors::kOne},
     {"idle", measure_idle_connections, Processors::kOne},
     {"death", measure_mass_death},
+    {"hostile-calls", measure_hostile_calls, Processors::kAll, Effort::kFull},
+    {"hostile-deaths", measure_hostile_deaths, Processors::kAll, Effort::kFull},
     {"full", measure_full_pool, Processors::kAll, Effort::kFull},
 };
+
+// "hostile" names both of its parts.
+bool is_named(const Section& section, std::string_view name) {
+    return section.name == name || section.name.starts_with(fmt::format("{}-", name));
+}
 
 struct Options {
     enum class Action { kMeasure, kHelp } action = Action::kMeasure;
@@ -50,7 +57,7 @@ void print_usage() {
     fmt::print(
         "Usage: nsresource-bench [--quick] [SECTION...]\n\n"
         "Measures the service against the bare kernel work; needs root. Sections (all, if none is named; --quick "
-        "leaves out full):\n"
+        "leaves out hostile and full):\n"
         "  allocate     AllocateUserRange\n"
         "  quarantine   the same with --enforcement=quarantine\n"
         "  enforce      the same with --enforcement=enforce, where the kernel can have it\n"
@@ -59,6 +66,8 @@ void print_usage() {
         "  lookup       the user database\n"
         "  idle         10,000 idle connections of somebody else; memory\n"
         "  death        5,000 namespaces closed at once\n"
+        "  hostile      what another user's calls take while one attacks; hostile-calls and hostile-deaths are its "
+        "parts\n"
         "  full         filling all ranges; start with a full registry\n");
 }
 
@@ -69,7 +78,7 @@ Result<Options> parse(std::span<char*> arguments) {
             options.effort = Effort::kQuick;
         else if (argument == "--help")
             options.action = Options::Action::kHelp;
-        else if (std::ranges::find(kSections, argument, &Section::name) != std::end(kSections))
+        else if (std::ranges::any_of(kSections, [&](const Section& one) { return is_named(one, argument); }))
             options.sections.push_back(argument);
         else
             return fail(EINVAL, "'{}' is not understood", argument);
@@ -116,7 +125,7 @@ Status measure(const Place& place, const Options& options) {
     Setting setting{place, options.effort, table};
     table.print_head();
     for (const auto& section : kSections) {
-        bool named = std::ranges::find(options.sections, section.name) != options.sections.end();
+        bool named = std::ranges::any_of(options.sections, [&](auto name) { return is_named(section, name); });
         bool wanted = named || (options.sections.empty() && options.effort >= section.least);
         if (wanted) TRY_WITHIN(section.name, measure_on(section, setting));
     }

@@ -28,6 +28,13 @@ std::string allocate_request() {
     return text;
 }
 
+std::string namespace_call(std::string_view method, std::string_view parameters) {
+    return fmt::format(
+               R"({{"method":"io.systemd.NamespaceResource.{}","parameters":{{"userNamespaceFileDescriptor":0,{}}}}})",
+               method, parameters) +
+           '\0';
+}
+
 std::string user_record_request(Uid uid) {
     return call("UserDatabase.GetUserRecord", fmt::format(R"("uid":{},{})", uid, kService));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/types.h"
 
@@ -11,6 +12,8 @@ namespace nsr::bench {
 /// A range of 65536 for the namespace whose descriptor goes with it; another name each time. Root's names are taken as
 /// they are, another user's are prefixed with the uid.
 std::string allocate_request();
+/// A call of NamespaceResource about the namespace that is the first descriptor, with these parameters beside that.
+std::string namespace_call(std::string_view method, std::string_view parameters);
 std::string user_record_request(Uid uid);
 std::string memberships_request();
 /// The user record of the first id of a namespace.

@@ -30,5 +30,8 @@ Status measure_parallel_clients(Setting& setting);
 Status measure_idle_connections(Setting& setting);
 Status measure_full_pool(Setting& setting);
 Status measure_mass_death(Setting& setting);
+/// What one user's attacks cost another one: in calls, and in waiting for releases.
+Status measure_hostile_calls(Setting& setting);
+Status measure_hostile_deaths(Setting& setting);
 
 }  // namespace nsr::bench

@@ -51,6 +51,43 @@ void Table::compare_p99(std::string_view what, const std::vector<Samples>& witho
     print_row(what, all_without, all_with, ratios[ratios.size() / 2], budget);
 }
 
+void Table::print_head_of_attacks() const {
+    fmt::print("{:<50} {:>10} {:>11} {:>7} {:<4} {:>10} {:>11} {:>7} {:<4}\n", "what", "quiet p50", "under p50",
+               "ratio", "", "quiet p99", "under p99", "ratio", "");
+}
+
+std::string_view Table::judge_attack(double quiet, double attacked, const std::optional<Ceiling>& ceiling) {
+    if (!ceiling) return "-";
+    if (attacked <= std::max(ceiling->ratio * quiet, ceiling->usec)) return "ok";
+    ++over_;
+    return "OVER";
+}
+
+void Table::compare_attack(std::string_view what, const std::vector<Samples>& quiet,
+                           const std::vector<Samples>& attacked, const std::optional<AttackBudget>& budget) {
+    auto median = [](const std::vector<Samples>& rounds, double share) {
+        std::vector<double> values;
+        for (const auto& round : rounds) values.push_back(round.percentile(share));
+        std::ranges::sort(values);
+        return values.empty() ? 0 : values[values.size() / 2];
+    };
+    fmt::print("{:<50}", what);
+    for (double share : {0.5, 0.99}) {
+        double without = median(quiet, share), with = median(attacked, share);
+        auto ceiling = budget ? std::optional(share < 0.9 ? budget->p50 : budget->p99) : std::nullopt;
+        fmt::print(" {:>10.1f} {:>11.1f} {:>7.2f} {:<4}", without, with, without > 0 ? with / without : 0,
+                   judge_attack(without, with, ceiling));
+    }
+    fmt::print("\n");
+    fflush(stdout);
+}
+
+void Table::fail(std::string_view what, std::string_view why) {
+    ++over_;
+    fmt::print("{:<50} not measured: {}  OVER\n", what, why);
+    fflush(stdout);
+}
+
 void Table::figure(std::string_view what, double value, std::string_view unit, std::optional<Budget> budget) {
     fmt::print("{:<50} {:>29.3f}  {:<14} {}\n", what, value, judge(value, budget), unit);
     fflush(stdout);

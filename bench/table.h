@@ -16,6 +16,13 @@ struct Budget {
     double value = 0;
 };
 
+/// Of what is measured quiet and under attack: at most so many times the quiet value, or at most so much, whichever is
+/// more.
+struct Ceiling {
+    double ratio;
+    double usec;
+};
+
 /// Prints the results as they come, one line each, and counts those that are over budget.
 class Table {
 public:
@@ -27,6 +34,16 @@ public:
     /// a round, and of the rounds the median, so that a disturbance of one of them does not count.
     void compare_p99(std::string_view what, const std::vector<Samples>& without, const std::vector<Samples>& with,
                      std::optional<Budget> budget);
+    void print_head_of_attacks() const;
+    /// Rounds of the same call, quiet and under attack: the medians of the rounds' medians and 99th percentiles.
+    /// Without ceilings for these two there is no budget.
+    struct AttackBudget {
+        Ceiling p50, p99;
+    };
+    void compare_attack(std::string_view what, const std::vector<Samples>& quiet, const std::vector<Samples>& attacked,
+                        const std::optional<AttackBudget>& budget);
+    /// What could not be measured at all is over budget.
+    void fail(std::string_view what, std::string_view why);
     /// One figure that stands for itself, such as "3.2 MiB".
     void figure(std::string_view what, double value, std::string_view unit, std::optional<Budget> budget);
     /// A line of text below the last row.
@@ -36,6 +53,7 @@ public:
 
 private:
     std::string judge(double value, std::optional<Budget> budget);
+    std::string_view judge_attack(double quiet, double attacked, const std::optional<Ceiling>& ceiling);
     void print_row(std::string_view what, const Samples& first, const Samples& second, double ratio,
                    std::optional<Budget> budget);
 
