@@ -29,6 +29,12 @@ void tell_service_manager(const std::string& text) {
     if (auto told = notify(text, kNotifyUsec); !told) log::warning("{}", told.error().what());
 }
 
+std::vector<NsIdentity> identities(const std::vector<Watched>& living) {
+    std::vector<NsIdentity> found;
+    for (const auto& one : living) found.push_back(one.identity);
+    return found;
+}
+
 }  // namespace
 
 Result<int> run_instance(const Options& options) {
@@ -68,10 +74,10 @@ Result<int> run_instance(const Options& options) {
                      .workers = std::move(workers),
                      .senses = kernel.senses(context),
                      .user_of = [&context](Uid uid) { return context.users.user_of(uid); }});
-    manager.pins().take_back(std::move(passed.mounts), living);
+    manager.pins().take_back(std::move(passed.mounts), identities(living));
     TRY(manager.start());
     // Only now: one that has died by this time is released at once.
-    for (const auto& identity : living) manager.reaper().watch(identity);
+    for (const auto& one : living) manager.reaper().watch(one);
     Source counting = TRY(kernel.count_missed_calls(loop, context.entries));
     Source bell = TRY(kernel.ring(loop, manager.reaper()));
     TRY(loop.feed_watchdog());

@@ -22,23 +22,39 @@ constexpr uint64_t kTidyAgainUsec = 2'000'000;
 
 }  // namespace
 
-// Releases exclude each other anyway: one after the other, or they only keep workers waiting.
-std::deque<Job>::iterator Manager::next_job() {
-    bool releasing = std::ranges::any_of(
-        pool_.all(), [](const auto& worker) { return worker->job && worker->job->type == MessageType::kRelease; });
-    return std::ranges::find_if(
-        jobs_, [&](const Job& candidate) { return !releasing || candidate.type != MessageType::kRelease; });
+// Releases exclude each other anyway: one turn after the other, or they only keep workers waiting.
+bool Manager::release_waits() {
+    return !releases_.empty() && std::ranges::none_of(pool_.all(), [](const auto& worker) {
+        return worker->job && worker->job->type == MessageType::kRelease;
+    });
+}
+
+bool Manager::job_waits() { return !jobs_.empty() || release_waits() || tidying_ == Tidying::kWaiting; }
+
+// Tidying last: its turns follow each other for as long as there is something to remove.
+Job Manager::next_job() {
+    if (!jobs_.empty()) {
+        Job job = std::move(jobs_.front());
+        jobs_.pop_front();
+        return job;
+    }
+    if (release_waits()) {
+        auto turn = releases_.next();
+        return {.type = MessageType::kRelease,
+                .namespaces = std::move(turn.namespaces),
+                .attempts = turn.attempts,
+                .user = turn.user};
+    }
+    tidying_ = Tidying::kAtWork;
+    return {.type = MessageType::kTidy, .namespaces = {}};
 }
 
 Manager::Step Manager::dispatch_job() {
-    auto job = next_job();
-    if (job == jobs_.end()) return Step::kNothingToDo;
+    if (!job_waits()) return Step::kNothingToDo;
     Worker* worker = pool_.find_idle();
     if (!worker) worker = claim_lingering();
     if (!worker) return Step::kNothingToDo;
-    Job next = std::move(*job);
-    jobs_.erase(job);
-    hand_over(*worker, std::move(next));
+    hand_over(*worker, next_job());
     return Step::kDone;
 }
 
@@ -55,48 +71,69 @@ void Manager::hand_over(Worker& worker, Job job) {
 }
 
 void Manager::on_job_done(Worker& worker, const Message& message) {
-    bool is_release = worker.job && worker.job->type == MessageType::kRelease;
-    if (is_release) {
-        reaper_.done(worker.job->namespaces, message.namespaces);
-        for (const auto& identity : worker.job->namespaces)
-            if (std::ranges::find(message.namespaces, identity) == message.namespaces.end()) pins_.drop(identity);
-    }
-    // A release may have left a large or busy cgroup behind, and tidying up may not have come to its end.
-    if (is_release) tidy_after(kTidyUsec);
-    if (message.type == MessageType::kUntidy) tidy_after(kTidyAgainUsec);
+    if (worker.job && worker.job->type == MessageType::kRelease) on_release_done(*worker.job, message);
+    if (worker.job && worker.job->type == MessageType::kTidy) on_tidy_done(message.type);
     worker.job.reset();
     set_idle(worker);
 }
 
+void Manager::on_release_done(const Job& job, const Message& message) {
+    auto all = std::span(message.namespaces);
+    auto failed = all.first(all.size() - message.for_next_turn);
+    auto unfinished = all.last(message.for_next_turn);
+    std::vector<NsIdentity> ended;
+    for (const auto& identity : job.namespaces) {
+        if (std::ranges::find(unfinished, identity) != unfinished.end()) continue;
+        ended.push_back(identity);
+        if (std::ranges::find(failed, identity) == failed.end()) pins_.drop(identity);
+    }
+    reaper_.done(ended, {failed.begin(), failed.end()});
+    releases_.put_back({.user = job.user, .namespaces = {}}, unfinished);
+    // It may have left a large or busy cgroup behind.
+    tidy_after(kTidyUsec);
+}
+
 // Not put off by further releases: on a busy host there is always one more.
 void Manager::tidy_after(uint64_t usec) {
-    if (!std::exchange(tidying_, true)) tidy_timer_.fire_after(usec);
+    if (tidying_ == Tidying::kAtWork) tidy_again_ = true;
+    if (tidying_ != Tidying::kNone) return;
+    tidying_ = Tidying::kLater;
+    tidy_timer_.fire_after(usec);
 }
 
-// One registration that no worker survives must not keep others from being released: they are tried one by one. What
-// cannot be done is left for later.
+void Manager::tidy_now() {
+    tidying_ = Tidying::kWaiting;
+    dispatch();
+}
+
+void Manager::on_tidy_done(MessageType how) {
+    tidying_ = how == MessageType::kUntidy ? Tidying::kWaiting : Tidying::kNone;
+    if (std::exchange(tidy_again_, false))
+        tidy_after(kTidyUsec);
+    else if (how == MessageType::kBusyLeftovers)
+        tidy_after(kTidyAgainUsec);
+}
+
+// What cannot be done is left for later.
 void Manager::retry(Job job) {
     log::OnBehalfOf unknown(log::kUnknownUser);
-    ++job.attempts;
-    if (job.type == MessageType::kRelease && job.namespaces.size() > 1) {
-        for (const auto& identity : job.namespaces)
-            jobs_.push_back({.type = job.type, .namespaces = {identity}, .attempts = job.attempts});
-    } else if (job.attempts < kMaxAttempts) {
+    if (job.type == MessageType::kRelease) return retry_release(job);
+    if (job.type == MessageType::kTidy) return on_tidy_done(MessageType::kBusyLeftovers);
+    if (++job.attempts < kMaxAttempts)
         jobs_.push_back(std::move(job));
-    } else if (job.type == MessageType::kRelease) {
-        log::error("No worker can release user namespace {}", job.namespaces.front().inode);
-        reaper_.done(job.namespaces, job.namespaces);
-    } else {
+    else
         log::error("Giving up a job after {} attempts", job.attempts);
-    }
 }
 
-void Manager::release(std::vector<NsIdentity> dead) {
-    for (size_t i = 0; i < dead.size(); i += pool::kMaxNamespaces) {
-        auto begin = dead.begin() + static_cast<std::ptrdiff_t>(i);
-        auto end = dead.begin() + static_cast<std::ptrdiff_t>(std::min(i + pool::kMaxNamespaces, dead.size()));
-        jobs_.push_back({.type = MessageType::kRelease, .namespaces = {begin, end}});
-    }
+void Manager::retry_release(const Job& job) {
+    if (job.namespaces.size() > 1 || job.attempts + 1 < kMaxAttempts)
+        return releases_.retry({.user = job.user, .namespaces = job.namespaces, .attempts = job.attempts});
+    log::error("No worker can release user namespace {}", job.namespaces.front().inode);
+    reaper_.done(job.namespaces, job.namespaces);
+}
+
+void Manager::release(const std::vector<Watched>& dead) {
+    for (const auto& one : dead) releases_.add(one.identity, one.owner);
     dispatch();
 }
 

@@ -58,7 +58,8 @@ Manager::Manager(EventLoop& loop, BorrowedFd listening, Config config)
                      log::error("No worker can live; giving up");
                      loop_.stop(kHopeless);
                  }}),
-      reaper_(std::move(config.senses), [this](std::vector<NsIdentity> dead) { release(std::move(dead)); }),
+      reaper_(std::move(config.senses), [this](const std::vector<Watched>& dead) { release(dead); }),
+      releases_(user_of_),
       pins_([this](UniqueFd pin) { closers_.close(Closers::kNoUser, std::move(pin)); }) {}
 
 Status Manager::start() {
@@ -72,11 +73,7 @@ Status Manager::start() {
         if (work_waits()) pool_.grow();
         dispatch();
     }));
-    tidy_timer_ = TRY(loop_.make_timer([this] {
-        tidying_ = false;
-        jobs_.push_back({.type = MessageType::kTidy, .namespaces = {}});
-        dispatch();
-    }));
+    tidy_timer_ = TRY(loop_.make_timer([this] { tidy_now(); }));
     look_timer_ = TRY(loop_.make_timer([this] { look_at_partial_ones(); }));
     TRY(closers_.start());
     tidy_after(kStartTidyUsec);
@@ -129,7 +126,7 @@ void Manager::dispatch() {
 // further worker.
 bool Manager::work_waits() {
     uint64_t now = sys::now_usec();
-    return next_job() != jobs_.end() ||
+    return job_waits() ||
            table_.next([&](const Account& account) { return may_have_worker(account, now); }) != nullptr;
 }
 
@@ -275,10 +272,11 @@ void Manager::on_message(Worker& worker, Message message) {
             on_connection_back(worker, std::move(message));
             break;
         case MessageType::kRegistered:
-            for (const auto& identity : message.namespaces) reaper_.watch(identity);
+            for (const auto& identity : message.namespaces) reaper_.watch({identity, message.owner});
             return;
         case MessageType::kJobDone:
         case MessageType::kUntidy:
+        case MessageType::kBusyLeftovers:
             on_job_done(worker, message);
             break;
         case MessageType::kKeepMount:

@@ -10,6 +10,7 @@
 #include "manager/fair_share.h"
 #include "manager/mount_pins.h"
 #include "manager/reaper.h"
+#include "manager/release_queue.h"
 #include "manager/worker_pool.h"
 
 namespace nsr::manager {
@@ -58,8 +59,11 @@ private:
     // hand-over
     void dispatch();
     enum class Step { kDone, kNothingToDo };
-    std::deque<Job>::iterator next_job();
+    bool job_waits();
+    bool release_waits();
+    Job next_job();
     void retry(Job job);
+    void retry_release(const Job& job);
     Step dispatch_job();
     Step dispatch_connection();
     struct Load {
@@ -83,9 +87,12 @@ private:
     void on_worker_exit(Worker& worker);
     void recover(Connection& connection, pool::WorkerState last_state);
     void on_job_done(Worker& worker, const pool::Message& message);
+    void on_release_done(const Job& job, const pool::Message& message);
+    void on_tidy_done(pool::MessageType how);
     void tidy_after(uint64_t usec);
+    void tidy_now();
     void set_idle(Worker& worker);
-    void release(std::vector<NsIdentity> dead);
+    void release(const std::vector<Watched>& dead);
     void tick();
     void on_generic_signal(int value);
 
@@ -98,10 +105,14 @@ private:
     WorkerPool pool_;
     Reaper reaper_;
     std::deque<Job> jobs_;
+    ReleaseQueue releases_;
     std::vector<Source> sources_;
     MountPins pins_;
     Source listening_source_, tick_timer_, growth_timer_, tidy_timer_, look_timer_;
-    bool growing_ = false, tidying_ = false, looking_ = false;
+    bool growing_ = false, looking_ = false;
+    enum class Tidying { kNone, kLater, kWaiting, kAtWork };
+    Tidying tidying_ = Tidying::kNone;
+    bool tidy_again_ = false;      ///< something was left while it was at work
     size_t most_connections_ = 0;  ///< since memory was last given back
 };
 

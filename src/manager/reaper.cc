@@ -20,7 +20,7 @@ constexpr uint64_t kCheckUsec = 5'000'000;
 
 }  // namespace
 
-Reaper::Reaper(Senses senses, std::function<void(std::vector<NsIdentity>)> release)
+Reaper::Reaper(Senses senses, std::function<void(std::vector<Watched>)> release)
     : senses_(std::move(senses)), release_(std::move(release)) {}
 
 Status Reaper::start(EventLoop& loop) {
@@ -42,26 +42,27 @@ void Reaper::arm() {
     timer_.fire_after(senses_.word == Word::kNone ? kShortestUsec : kCheckUsec);
 }
 
-void Reaper::watch(const NsIdentity& identity) {
+void Reaper::watch(const Watched& watched) {
     // A new registration under an inode number takes the place of a dead one: its release is over by then.
-    watched_[identity.inode] = Entry{identity, false, 0};
+    NsInode inode = watched.identity.inode;
+    watched_[inode] = Entry{watched, false, 0};
     // It may have died before anybody here knew of it.
-    if (senses_.word == Word::kOfEachDeath) hear({identity.inode});
+    if (senses_.word == Word::kOfEachDeath) hear({inode});
     arm();
 }
 
 bool Reaper::is_news(const Entry& entry, uint64_t now_usec) const {
     return !entry.releasing && entry.not_before_usec <= now_usec &&
-           senses_.life(entry.identity) == namespaces::Life::kDead;
+           senses_.life(entry.watched.identity) == namespaces::Life::kDead;
 }
 
 void Reaper::hear(const std::vector<NsInode>& namespaces) {
-    std::vector<NsIdentity> dead;
+    std::vector<Watched> dead;
     for (NsInode inode : namespaces) {
         auto found = watched_.find(inode);
         if (found == watched_.end() || !is_news(found->second, sys::now_usec())) continue;
         found->second.releasing = true;
-        dead.push_back(found->second.identity);
+        dead.push_back(found->second.watched);
     }
     if (!dead.empty()) release_(std::move(dead));
 }
@@ -78,10 +79,10 @@ bool Reaper::can_tell() {
     return could_tell_;
 }
 
-std::vector<NsIdentity> Reaper::find_dead(uint64_t now_usec) const {
-    std::vector<NsIdentity> dead;
+std::vector<Watched> Reaper::find_dead(uint64_t now_usec) const {
+    std::vector<Watched> dead;
     for (const auto& [inode, entry] : watched_)
-        if (is_news(entry, now_usec)) dead.push_back(entry.identity);
+        if (is_news(entry, now_usec)) dead.push_back(entry.watched);
     return dead;
 }
 
@@ -91,7 +92,7 @@ uint64_t Reaper::sweep() {
     if (can_tell()) {
         auto dead = find_dead(begin);
         if (can_tell() && !dead.empty()) {
-            for (const auto& identity : dead) watched_.at(identity.inode).releasing = true;
+            for (const auto& one : dead) watched_.at(one.identity.inode).releasing = true;
             release_(std::move(dead));
         }
     }
@@ -102,7 +103,7 @@ uint64_t Reaper::sweep() {
 void Reaper::done(const std::vector<NsIdentity>& released, const std::vector<NsIdentity>& unfinished) {
     for (const auto& identity : released) {
         auto found = watched_.find(identity.inode);
-        if (found == watched_.end() || found->second.identity != identity) continue;
+        if (found == watched_.end() || found->second.watched.identity != identity) continue;
         // Where namespaces have no ids, this may be the next one with the inode number, registered as soon as it was
         // released.
         if (!found->second.releasing) continue;

@@ -11,6 +11,12 @@
 
 namespace nsr::manager {
 
+/// A registered namespace, and the owner of its registration.
+struct Watched {
+    NsIdentity identity;
+    Uid owner;
+};
+
 /// Knows every registered namespace, and finds out which of them died. Where the kernel sends no word of a death, it
 /// asks about each: as often as that costs little, so that a death is seen well within a second. Where it does, it
 /// still asks now and then: a word can get lost.
@@ -25,10 +31,10 @@ public:
         std::function<Status()> verify = nullptr;
     };
     /// `release` is given namespaces that are dead, each once until done() is said of it.
-    Reaper(Senses senses, std::function<void(std::vector<NsIdentity>)> release);
+    Reaper(Senses senses, std::function<void(std::vector<Watched>)> release);
 
     Status start(EventLoop& loop);
-    void watch(const NsIdentity& identity);
+    void watch(const Watched& watched);
     /// The kernel's word of a death, to be checked.
     void hear(const std::vector<NsInode>& namespaces);
     /// The release has ended; `unfinished` ones are tried again a little later.
@@ -40,7 +46,7 @@ public:
 
 private:
     struct Entry {
-        NsIdentity identity;
+        Watched watched;
         bool releasing = false;
         uint64_t not_before_usec = 0;
     };
@@ -48,11 +54,11 @@ private:
     void arm();
 
     bool is_news(const Entry& entry, uint64_t now_usec) const;
-    std::vector<NsIdentity> find_dead(uint64_t now_usec) const;
+    std::vector<Watched> find_dead(uint64_t now_usec) const;
     bool can_tell();
 
     Senses senses_;
-    std::function<void(std::vector<NsIdentity>)> release_;
+    std::function<void(std::vector<Watched>)> release_;
     std::unordered_map<NsInode, Entry> watched_;
     Source timer_;
     bool armed_ = false;

@@ -14,6 +14,7 @@
 #include "registry/recover.h"
 #include "service/policy_entries.h"
 #include "service/release.h"
+#include "service/release_resources.h"
 #include "service/stock.h"
 #include "service/user_recovery.h"
 
@@ -80,14 +81,15 @@ Status mark_unsafe_ranges(service::Context& context, const KernelSide& kernel, s
 
 }  // namespace
 
-Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelSide& kernel) {
+Result<std::vector<Watched>> recover(service::Context& context, const KernelSide& kernel) {
     // One that cannot be decided now stays recorded, so that its range stays taken, until the next start.
     for (pid_t writer : TRY(context.store.pending()))
         if (auto repaired = service::repair(context, writer); !repaired)
             log::error("Cannot repair what worker {} left: {}", writer, repaired.error().what());
+    TRY(service::forget_all_releases(context));
     PolicyRecovery policy(context);
     service::UserRecovery users(context);
-    std::vector<NsIdentity> living;
+    std::vector<Watched> living;
     std::vector<Uid> in_use;
     auto judge = [&](const registry::Registration& registration) {
         bool is_dead = policy.enter(registration) == namespaces::Life::kDead;
@@ -101,7 +103,7 @@ Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelS
             if (marked) return registry::Verdict::kRemove;
             log::error("{} stays registered: {}", registration.name, marked.error().what());
         }
-        living.push_back(registration.userns);
+        living.push_back({registration.userns, registration.owner});
         for (Uid start : registration.starts()) in_use.push_back(start);
         policy.keep(registration);
         users.keep(registration);

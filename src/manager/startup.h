@@ -24,7 +24,7 @@ Result<Premises> enter_premises(const Options& options);
 Status begin_boot(const Premises& premises, policy::Level level);
 
 /// Puts right what an earlier instance left, whenever it was killed, and gives the namespaces that live.
-Result<std::vector<NsIdentity>> recover(service::Context& context, const KernelSide& kernel);
+Result<std::vector<Watched>> recover(service::Context& context, const KernelSide& kernel);
 
 /// As many connections as the limit on descriptors leaves room for; raises that limit as far as it goes.
 Result<size_t> max_connections();

@@ -24,6 +24,7 @@ struct Job {
     pid_t writer = 0;
     std::vector<NsIdentity> namespaces;
     int attempts = 0;
+    Uid user{};  ///< whose turn a release is
 };
 
 /// One worker process.

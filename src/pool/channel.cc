@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "pool/channel.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -16,6 +17,8 @@ struct Wire {
     uint64_t connection_id;
     struct ucred peer;
     pid_t writer;
+    uint32_t for_next_turn;
+    Uid owner;
 };
 
 constexpr size_t kMaxFds = 2;
@@ -54,6 +57,8 @@ Status Channel::send(const Message& message) const {
     wire.writer = message.writer;
     wire.has_fd = message.fd ? 1 : 0;
     wire.has_parcel = message.parcel ? 1 : 0;
+    wire.for_next_turn = message.for_next_turn;
+    wire.owner = message.owner;
     std::array<struct iovec, 2> parts{
         {{&wire, sizeof wire},
          {const_cast<NsIdentity*>(message.namespaces.data()), message.namespaces.size() * sizeof(NsIdentity)}}};
@@ -101,6 +106,8 @@ Result<std::optional<Message>> Channel::receive() const {
     message.connection_id = wire.connection_id;
     message.peer = wire.peer;
     message.writer = wire.writer;
+    message.for_next_turn = std::min(wire.for_next_turn, wire.count);
+    message.owner = wire.owner;
     message.namespaces.assign(namespaces.begin(), namespaces.begin() + wire.count);
     return std::optional<Message>(std::move(message));
 }

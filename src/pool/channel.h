@@ -19,16 +19,17 @@ enum class MessageType : uint32_t {
     kRelease,  ///< registrations whose namespace is dead, to be taken back
     kRepair,   ///< a worker of this process id died: undo what it left half done
     kRefill,   ///< mark fresh ranges ahead
-    kTidy,     ///< remove cgroups that were busy when their namespace died
+    kTidy,     ///< remove cgroups that were busy or large when their namespace died
     // worker to manager
     kReady,             ///< up, and waiting
     kConnectionIdle,    ///< the connection has nothing more to say at present
     kConnectionParked,  ///< a message is longer than what the client's socket holds; what was read of it is in a parcel
     kConnectionClosed,  ///< it is over
     kRegistered,        ///< namespaces that now have a registration
-    kJobDone,           ///< a release or repair has ended; namespaces that could not be released yet are named
+    kJobDone,           ///< a job has ended; of a release, namespaces that could not be released yet are named
     kLowOnRanges,       ///< somebody should refill
-    kUntidy,            ///< the same, but some cgroup could not be removed yet
+    kUntidy,            ///< the turn of a tidying has ended: there is more to be done at once
+    kBusyLeftovers,     ///< the same, but what is left has processes still
     kKeepMount,         ///< a descriptor, to be kept as long as the namespace is registered
 };
 
@@ -41,6 +42,8 @@ struct Message {
     UniqueFd fd;                 ///< kServe, kKeepMount
     UniqueFd parcel;             ///< kServe, kConnectionParked; may be empty
     std::vector<NsIdentity> namespaces;
+    uint32_t for_next_turn = 0;  ///< kJobDone: the last so many of the namespaces only wait for another turn
+    Uid owner;                   ///< kRegistered
 };
 
 /// The most namespaces in one message.

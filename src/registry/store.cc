@@ -52,8 +52,13 @@ Result<Lock> Store::lock() const {
     return Lock(std::move(fd));
 }
 
+// Who waits for the lock has the second one meanwhile. Otherwise releases that follow each other closely, turn by turn,
+// could take the first again and again between two looks of a caller that waits.
 Result<Lock> Store::lock_releases() const {
-    UniqueFd fd = TRY(sys::open_at(state_dir(), "releasing", O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600));
+    constexpr int kFlags = O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
+    UniqueFd next = TRY(sys::open_at(state_dir(), "releasing.next", kFlags, 0600));
+    TRY_WITHIN("releases", sys::lock_exclusively(next.borrow(), kLockTimeoutUsec));
+    UniqueFd fd = TRY(sys::open_at(state_dir(), "releasing", kFlags, 0600));
     TRY_WITHIN("releases", sys::lock_exclusively(fd.borrow(), kLockTimeoutUsec));
     return Lock(std::move(fd));
 }

@@ -44,7 +44,8 @@ public:
     Result<Lock> lock() const;
 
     /// Serialises releases, which take longer than the lock of the registry may be held: what one of them is about to
-    /// remove by its name must not be made anew meanwhile. Taken before lock(). Five seconds at most (ETIMEDOUT).
+    /// remove by its name must not be made anew meanwhile. To be held for one turn of releases, and taken before lock().
+    /// Five seconds at most for each that waits before (ETIMEDOUT).
     Result<Lock> lock_releases() const;
 
     Result<std::optional<Registration>> find_by_inode(NsInode inode) const;

@@ -15,8 +15,6 @@ namespace nsr::resources {
 
 namespace {
 
-using Change = Retaken::Change;
-
 /// Besides the bits that work by owner: an owner who is dead may have let everybody write.
 constexpr mode_t kNotForRoot = S_ISUID | S_ISGID | S_ISVTX | S_IWGRP | S_IWOTH;
 
@@ -43,18 +41,17 @@ Status give_to_root(BorrowedFd fd, const struct stat& st, const DeadIds& ids) {
 // Files come and go with the controllers, and all of them with the cgroup.
 bool is_gone(const Error& error) { return error.code() == ENOENT || error.code() == ENODEV; }
 
-Result<Change> retake_file(BorrowedFd cgroup, const std::string& name, const DeadIds& ids) {
+Status retake_file(BorrowedFd cgroup, const std::string& name, const DeadIds& ids) {
     auto seen = sys::stat_at(cgroup, name);
-    if (!seen && is_gone(seen.error())) return Change::kNone;
+    if (!seen && is_gone(seen.error())) return {};
     if (!seen) return Failure(std::move(seen).error());
-    if (!is_affected(*seen, ids)) return Change::kNone;
+    if (!is_affected(*seen, ids)) return {};
     auto fd = open_within_mount(cgroup, name, O_PATH | O_NOFOLLOW);
-    if (!fd && is_gone(fd.error())) return Change::kNone;
+    if (!fd && is_gone(fd.error())) return {};
     if (!fd) return Failure(std::move(fd).error());
     auto st = TRY(sys::stat_fd(fd->borrow()));
-    if (!is_affected(st, ids)) return Change::kNone;
-    TRY(give_to_root(fd->borrow(), st, ids));
-    return Change::kSome;
+    if (!is_affected(st, ids)) return {};
+    return give_to_root(fd->borrow(), st, ids);
 }
 
 // The files of pressure vanish while cgroup.pressure has 0 (cgroup-v2.rst), and come again with the owner that they
@@ -72,25 +69,22 @@ Status show_hidden(BorrowedFd cgroup, const DeadIds& ids) {
 
 }  // namespace
 
-Result<Retaken> retake(BorrowedFd cgroup, const DeadIds& ids) {
-    Retaken retaken;
+Result<std::vector<CgroupId>> retake(BorrowedFd cgroup, const DeadIds& ids) {
+    std::vector<CgroupId> below;
     TRY(show_hidden(cgroup, ids));
     auto listing = TRY(CgroupListing::open(cgroup));
     for (;;) {
         auto entry = TRY(listing.next());
         if (entry.kind == CgroupListing::Entry::Kind::kNone) break;
         if (entry.kind == CgroupListing::Entry::Kind::kCgroup) {
-            retaken.below.push_back(entry.id);
-        } else if (TRY(retake_file(cgroup, entry.name, ids)) == Change::kSome) {
-            retaken.change = Change::kSome;
+            below.push_back(entry.id);
+        } else {
+            TRY(retake_file(cgroup, entry.name, ids));
         }
     }
     auto st = TRY(sys::stat_fd(cgroup));
-    if (is_affected(st, ids)) {
-        TRY(give_to_root(cgroup, st, ids));
-        retaken.change = Change::kSome;
-    }
-    return retaken;
+    if (is_affected(st, ids)) TRY(give_to_root(cgroup, st, ids));
+    return below;
 }
 
 }  // namespace nsr::resources

@@ -6,7 +6,6 @@
 #include <climits>
 #include <optional>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "base/sys.h"
@@ -20,9 +19,8 @@ namespace nsr::resources {
 
 namespace {
 
-constexpr int kRounds = 3;
-
-using Ids = std::unordered_set<CgroupId>;
+/// All below the cgroup before it has been looked at.
+constexpr CgroupId kDescended(0);
 
 using Entry = CgroupListing::Entry;
 
@@ -90,29 +88,38 @@ Result<CgroupRemoval> remove_empty(BorrowedFd cgroup, CgroupId id) {
     return Failure(std::move(removed).error());
 }
 
-// Goes down to a cgroup with none below it, removes that, goes back up. Each is opened anew by its id, so a tree of any
-// depth and shape, changed under our feet, costs one or two descriptors, and the way is never lost.
-Result<CgroupRemoval> sweep(BorrowedFd mount, CgroupId top, size_t& visits, size_t max_visits) {
-    std::vector<CgroupId> way{top};
-    Ids stuck;
-    while (!way.empty()) {
-        if (visits == max_visits) return CgroupRemoval::kBusy;
-        ++visits;
-        CgroupId id = way.back();
-        auto cgroup = TRY(open_cgroup(mount, id));
-        if (!cgroup) {
-            way.pop_back();
-            continue;
-        }
-        auto child = TRY(find_child(cgroup->borrow(), [&](CgroupId below) { return !stuck.contains(below); }));
-        if (child) {
-            way.push_back(child->id);
-            continue;
-        }
-        if (TRY(remove_empty(cgroup->borrow(), id)) == CgroupRemoval::kBusy) stuck.insert(id);
-        way.pop_back();
+Result<CgroupWalk> cgroups_below(BorrowedFd cgroup) {
+    CgroupWalk below;
+    auto listing = TRY(CgroupListing::open(cgroup));
+    for (;;) {
+        auto entry = TRY(listing.next());
+        if (entry.kind == Entry::Kind::kNone) return below;
+        if (entry.kind == Entry::Kind::kCgroup) below.push_back(entry.id);
     }
-    return stuck.contains(top) ? CgroupRemoval::kBusy : CgroupRemoval::kGone;
+}
+
+// After one more was looked at.
+bool may_go_on(CgroupTree::Effort& effort) {
+    if (effort.visits > 0) --effort.visits;
+    return effort.visits > 0 && sys::now_usec() < effort.end_usec;
+}
+
+// One that cannot be removed is tried once more when all below it has been. Each is opened anew by its id, so a tree of
+// any depth and shape, changed under our feet, costs one or two descriptors, and the way is never lost.
+Status remove_next(BorrowedFd mount, CgroupWalk& walk) {
+    bool descended = walk.back() == kDescended;
+    if (descended) walk.pop_back();
+    if (walk.empty()) return {};
+    CgroupId id = walk.back();
+    walk.pop_back();
+    auto cgroup = TRY(open_cgroup(mount, id));
+    if (!cgroup || TRY(remove_empty(cgroup->borrow(), id)) == CgroupRemoval::kGone || descended) return {};
+    auto below = TRY(cgroups_below(cgroup->borrow()));
+    if (below.empty()) return {};
+    walk.push_back(id);
+    walk.push_back(kDescended);
+    walk.insert(walk.end(), below.begin(), below.end());
+    return {};
 }
 
 }  // namespace
@@ -132,28 +139,27 @@ Result<std::optional<Cgroup>> CgroupTree::find(CgroupId id) const {
     return std::optional(TRY(Cgroup::from_descriptor(std::move(*cgroup))));
 }
 
-Result<CgroupRemoval> CgroupTree::remove(CgroupId id, size_t max_visits) const {
+Result<CgroupRemoval> CgroupTree::remove(CgroupId id, CgroupWalk& walk, Effort& effort) const {
     // Whoever wrote this into a record: without the check all empty cgroups of the host would go.
     if (id == kTreeRoot || id == TRY(cgroup_id(mount_.borrow()))) return fail(EINVAL, "the root of the cgroup tree");
-    size_t visits = 0;
-    for (int round = 0; round < kRounds; ++round)
-        if (TRY(sweep(mount_.borrow(), id, visits, max_visits)) == CgroupRemoval::kGone) return CgroupRemoval::kGone;
-    return CgroupRemoval::kBusy;
+    if (walk.empty()) walk.push_back(id);
+    do TRY(remove_next(mount_.borrow(), walk));
+    while (!walk.empty() && may_go_on(effort));
+    if (!walk.empty()) return CgroupRemoval::kInPart;
+    auto left = TRY(open_cgroup(mount_.borrow(), id));
+    return left ? CgroupRemoval::kBusy : CgroupRemoval::kGone;
 }
 
 // Each is opened by its id and looked at once, so a tree of any depth and shape costs two descriptors and eight bytes a
 // cgroup. What somebody else makes below one that was looked at already has none of these ids: they are dead.
-Result<CgroupsRetaken> CgroupTree::take_back(CgroupId id, const DeadIds& ids, Effort& effort) const {
-    std::vector<CgroupId> waiting{id};
-    while (!waiting.empty()) {
-        if (effort.visits == 0 || effort.changes == 0) return CgroupsRetaken::kInPart;
-        --effort.visits;
-        auto cgroup = TRY(open_cgroup(mount_.borrow(), waiting.back()));
-        waiting.pop_back();
-        if (!cgroup) continue;
-        auto retaken = TRY(retake(cgroup->borrow(), ids));
-        if (retaken.change == Retaken::Change::kSome) --effort.changes;
-        waiting.insert(waiting.end(), retaken.below.begin(), retaken.below.end());
+Result<CgroupsRetaken> CgroupTree::take_back(CgroupWalk& walk, const DeadIds& ids, Effort& effort) const {
+    while (!walk.empty()) {
+        auto cgroup = TRY(open_cgroup(mount_.borrow(), walk.back()));
+        CgroupWalk below;
+        if (cgroup) below = TRY(retake(cgroup->borrow(), ids));
+        walk.pop_back();
+        walk.insert(walk.end(), below.begin(), below.end());
+        if (!may_go_on(effort) && !walk.empty()) return CgroupsRetaken::kInPart;
     }
     return CgroupsRetaken::kAll;
 }

@@ -309,7 +309,7 @@ OrFault<void> Allocation::put_in_force(namespaces::MapFiles& files) {
 Status Allocation::undo(const namespaces::MapFiles& files) {
     bool mapped = !TRY(files.uid_map()).empty() || !TRY(files.gid_map()).empty();
     if (mapped) {
-        context_.announce(userns_.identity());
+        context_.announce(userns_.identity(), registration_.owner);
         return context_.store.commit(context_.writer);
     }
     TRY(remove(context_, registration_));
@@ -337,7 +337,7 @@ OrFault<void> Allocation::run() {
         if (auto undone = undo(files); !undone) end_worker(undone.error());
         return written;
     }
-    context_.announce(userns_.identity());
+    context_.announce(userns_.identity(), registration_.owner);
     TRY_SYSTEM(context_.store.commit(context_.writer));
     return {};
 }

@@ -60,7 +60,7 @@ Result<Context> Context::open(const std::string& runtime_dir, const std::string&
                    .used_set = std::move(used_set),
                    .writer = getpid(),
                    .took_fresh_range = false,
-                   .announce = [](const NsIdentity&) {},
+                   .announce = [](const NsIdentity&, Uid) {},
                    .keep_mount = [](const NsIdentity&, UniqueFd) { return Status(); }};
 }
 

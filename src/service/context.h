@@ -43,8 +43,8 @@ struct Context {
     pid_t writer;
     /// Set when a range was taken from the stock that is marked ahead: somebody should see whether it runs low.
     bool took_fresh_range = false;
-    /// Tells the manager of a namespace whose death is to be watched for.
-    std::function<void(const NsIdentity&)> announce;
+    /// Tells the manager of a namespace whose death is to be watched for, and of the registration's owner.
+    std::function<void(const NsIdentity&, Uid owner)> announce;
     /// Gives the manager a descriptor that keeps a mount for as long as the namespace is registered.
     std::function<Status(const NsIdentity&, UniqueFd)> keep_mount;
 };

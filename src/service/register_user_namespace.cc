@@ -55,7 +55,7 @@ OrFault<std::string> register_namespace(Context& context, varlink::Call& call) {
         if (!removed) end_worker(removed.error());
         return refuse_system(entered.error());
     }
-    context.announce(userns.identity());
+    context.announce(userns.identity(), registration.owner);
     TRY_SYSTEM(context.store.commit(context.writer));
     return registration.name;
 }

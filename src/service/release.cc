@@ -2,6 +2,7 @@
 #include "service/release.h"
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "namespaces/map_files.h"
 #include "service/accounts.h"
 #include "service/addition.h"
@@ -33,6 +34,7 @@ Result<Mapped> is_mapped(const Context& context, const Registration& registratio
 }  // namespace
 
 Status remove(Context& context, const Registration& registration) {
+    TRY(forget_release(context, registration));
     auto lock = TRY(context.store.lock());
     TRY(withdraw_claims(context, registration));
     TRY(leave_registry(context, lock, registration));
@@ -40,37 +42,60 @@ Status remove(Context& context, const Registration& registration) {
     return settle_owners(context, registration);
 }
 
-// Without a word of its death it may be alive, or another worker may just have released it: only with the lock is that
-// certain.
-Result<Holder> release_if_dead(Context& context, const Registration& registration) {
-    if (life_of(context, registration.userns) == namespaces::Life::kAlive) return Holder::kAlive;
-    log::OnBehalfOf owner(registration.owner);
-    auto releasing = TRY(context.store.lock_releases());
-    // Another worker may have released it meanwhile, and somebody else have its name, and links of the same names, by
-    // now; or its inode number, which is all that some kernels know a namespace by.
-    auto current = TRY(context.store.find_by_inode(registration.userns.inode));
-    if (!current || current->userns != registration.userns) return Holder::kGone;
-    if (life_of(context, current->userns) != namespaces::Life::kDead)
-        return current->name == registration.name ? Holder::kAlive : Holder::kGone;
-    // Without the registry's own lock: this may take a while.
-    if (release_resources(context, *current) == Released::kInPart) {
-        log::info("The release of {} takes longer: not all of its cgroups are taken back yet", current->name);
-        return Holder::kAlive;
-    }
-    if (watch_over(context, current->userns) == Watch::kGaps) {
+namespace {
+
+// Its ids may be in use no longer.
+Status remove_released(Context& context, ReleaseTurn& turn, const Registration& registration) {
+    if (watch_over(context, registration.userns) == Watch::kGaps) {
         log::info("Ranges of {} are not used again before a reclaim: the kernel policy has missed calls",
-                  current->name);
-        TRY(context.used_set->mark_used(current->starts()));
+                  registration.name);
+        TRY(context.used_set->mark_used(registration.starts()));
     }
-    TRY(remove(context, *current));
+    TRY(remove(context, registration));
+    turn.owned_cgroups().forget(registration);
     log::debug("Released {}, user namespace {}", registration.name, registration.userns.inode);
-    return Holder::kGone;
+    return {};
 }
 
-Result<Holder> release_if_dead(Context& context, const NsIdentity& identity) {
-    auto registration = TRY(context.store.find_by_inode(identity.inode));
-    if (!registration || registration->userns != identity) return Holder::kGone;
-    return release_if_dead(context, *registration);
+// Without a word of its death it may be alive, or another worker may just have released it: only in a turn is that
+// certain.
+Result<TurnOutcome> release_in_turn(Context& context, ReleaseTurn& turn, const NsIdentity& identity,
+                                    std::string_view name) {
+    // Another worker may have released it meanwhile, and somebody else have its name, and links of the same names, by
+    // now; or its inode number, which is all that some kernels know a namespace by.
+    auto current = TRY(context.store.find_by_inode(identity.inode));
+    if (!current || current->userns != identity) return TurnOutcome::kGone;
+    if (life_of(context, current->userns) != namespaces::Life::kDead)
+        return name.empty() || current->name == name ? TurnOutcome::kNotNow : TurnOutcome::kGone;
+    log::OnBehalfOf owner(current->owner);
+    // Without the registry's own lock: this may take a while.
+    auto released = release_resources(context, turn, *current);
+    if (released == Released::kFailed) return TurnOutcome::kNotNow;
+    if (released == Released::kInPart) return TurnOutcome::kMore;
+    TRY(remove_released(context, turn, *current));
+    return TurnOutcome::kGone;
+}
+
+}  // namespace
+
+Result<TurnOutcome> release_in_turn(Context& context, ReleaseTurn& turn, const NsIdentity& identity) {
+    return release_in_turn(context, turn, identity, {});
+}
+
+// Others get their turns in between.
+Result<Holder> release_if_dead(Context& context, const Registration& registration, uint64_t patience_usec) {
+    if (life_of(context, registration.userns) == namespaces::Life::kAlive) return Holder::kAlive;
+    uint64_t end_usec = sys::now_usec() + patience_usec;
+    for (;;) {
+        auto turn = TRY(ReleaseTurn::begin(context));
+        auto outcome = TRY(release_in_turn(context, turn, registration.userns, registration.name));
+        if (outcome == TurnOutcome::kGone) return Holder::kGone;
+        if (outcome == TurnOutcome::kNotNow) return Holder::kAlive;
+        if (sys::now_usec() >= end_usec) break;
+    }
+    log::OnBehalfOf owner(registration.owner);
+    log::info("The release of {} takes longer: not all of its cgroups are taken back yet", registration.name);
+    return Holder::kAlive;
 }
 
 namespace {
@@ -99,7 +124,7 @@ Result<Repaired> repair(Context& context, pid_t writer) {
         if (registration->range && TRY(is_mapped(context, *registration)) == Mapped::kYes) {
             log::notice("The registration {} outlives the worker that made it: its maps are written",
                         registration->name);
-            context.announce(registration->userns);
+            context.announce(registration->userns, registration->owner);
         } else {
             TRY(remove(context, *registration));
             log::notice("Took back the half-done registration {}", registration->name);

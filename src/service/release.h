@@ -1,27 +1,32 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
-#include "service/context.h"
+#include "service/release_turn.h"
 
 namespace nsr::service {
 
 enum class Holder { kGone, kAlive };
 
+/// How long a caller waits for the release of what is its own.
+inline constexpr uint64_t kReleasePatienceUsec = 1'000'000;
+
 /// Takes back a registration if its namespace is certainly dead: all that was recorded for it, the record itself last.
-/// kAlive also where nobody can tell, and where more is left than one call takes back: its ids are in use still.
-Result<Holder> release_if_dead(Context& context, const registry::Registration& registration);
+/// In one turn, or as many as begin within `patience_usec`. kAlive also where nobody can tell, and where more is left
+/// than that: its ids are in use still.
+Result<Holder> release_if_dead(Context& context, const registry::Registration& registration,
+                               uint64_t patience_usec = kReleasePatienceUsec);
+
+/// What became of a namespace in one turn of releases. kMore: its release goes on at the next turn. kNotNow: it lives,
+/// or nobody can tell, or something could not be taken back.
+enum class TurnOutcome { kGone, kMore, kNotNow };
 
 /// The same for the registration of a namespace, if there is one; another namespace with the same inode number is left
 /// alone.
-Result<Holder> release_if_dead(Context& context, const NsIdentity& identity);
+Result<TurnOutcome> release_in_turn(Context& context, ReleaseTurn& turn, const NsIdentity& identity);
 
 /// Takes back the entry in the kernel policy and the record of a registration whose namespace is dead or never got its
 /// maps.
 Status remove(Context& context, const registry::Registration& registration);
-
-/// Removes cgroups that were busy when their namespace died.
-enum class Leftovers { kNone, kSome };
-Result<Leftovers> tidy(Context& context);
 
 /// Undoes or completes what a worker that died has left half done. A namespace that has maps already keeps its
 /// registration, since nothing can take the maps back. kSomething: the registrations of each user are to be counted

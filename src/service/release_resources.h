@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
-#include "service/release.h"
+#include "service/release_turn.h"
 
 namespace nsr::service {
 
-/// kInPart: something may still have ids of the pools, so none of them may be handed out.
-enum class Released { kAll, kInPart };
+/// Unless kAll, something may still have ids of the pools, so none of them may be handed out. kInPart: the turn was
+/// over. kFailed: to be tried again after a moment.
+enum class Released { kAll, kInPart, kFailed };
 
 /// Removes the links and cgroups of a registration whose namespace is dead. A cgroup that is busy or large is noted
 /// beside the registry, for tidy(): it holds up nothing else, for it is given to root first, with all below it. Can be
 /// done again, and goes on where it was.
-Released release_resources(Context& context, const registry::Registration& registration);
+Released release_resources(Context& context, ReleaseTurn& turn, const registry::Registration& registration);
+
+/// The record is about to be removed.
+Status forget_release(const Context& context, const registry::Registration& registration);
+/// At the start: all are begun anew.
+Status forget_all_releases(const Context& context);
 
 /// Removes the links that a registration lists.
 void remove_links(const registry::Registration& registration);

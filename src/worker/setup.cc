@@ -60,10 +60,11 @@ Result<service::Context> open_context(const Arguments& arguments, const pool::Ch
     auto context =
         TRY(service::Context::open(arguments.runtime_dir, arguments.state_dir, arguments.level, std::move(entries)));
     context.missed_calls = arguments.missed_calls;
-    context.announce = [&channel](const NsIdentity& identity) {
+    context.announce = [&channel](const NsIdentity& identity, Uid owner) {
         pool::Message message;
         message.type = pool::MessageType::kRegistered;
         message.namespaces = {identity};
+        message.owner = owner;
         if (auto sent = channel.send(message); !sent) log::error("Cannot tell the manager: {}", sent.error().what());
     };
     context.keep_mount = [&channel](const NsIdentity& identity, UniqueFd mount) {

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "service/accounts.h"
+#include "service/leftovers.h"
 #include "service/release.h"
 #include "service/stock.h"
 #include "worker/session.h"
@@ -99,15 +100,31 @@ Status Worker::serve(Message message) {
     return channel_.send(answer);
 }
 
-Status Worker::release(const Message& message) {
+// Those that the turn did not come to are named first, so that the next one begins with them.
+Message Worker::release_in_turn(const std::vector<NsIdentity>& namespaces) {
     Message answer;
     answer.type = MessageType::kJobDone;
-    for (const auto& identity : message.namespaces) {
-        auto holder = service::release_if_dead(context_, identity);
-        if (!holder) log_failure(identity, holder.error());
-        if (!holder || *holder == service::Holder::kAlive) answer.namespaces.push_back(identity);
+    auto turn = service::ReleaseTurn::begin(context_);
+    if (!turn) {
+        log::warning("Cannot release user namespaces: {}", turn.error().what());
+        answer.namespaces = namespaces;
+        return answer;
     }
-    return channel_.send(answer);
+    std::vector<NsIdentity> waiting, begun;
+    for (const auto& identity : namespaces) {
+        if (turn->is_over() && &identity != &namespaces.front()) {
+            waiting.push_back(identity);
+            continue;
+        }
+        auto outcome = service::release_in_turn(context_, *turn, identity);
+        if (!outcome) log_failure(identity, outcome.error());
+        if (!outcome || *outcome == service::TurnOutcome::kNotNow) answer.namespaces.push_back(identity);
+        if (outcome && *outcome == service::TurnOutcome::kMore) begun.push_back(identity);
+    }
+    for (const auto& unfinished : {waiting, begun})
+        answer.namespaces.insert(answer.namespaces.end(), unfinished.begin(), unfinished.end());
+    answer.for_next_turn = static_cast<uint32_t>(waiting.size() + begun.size());
+    return answer;
 }
 
 // The release is tried again each second, and a user may have many such namespaces.
@@ -116,6 +133,8 @@ void Worker::log_failure(const NsIdentity& identity, const Error& error) const {
     log::OnBehalfOf owner(registration && *registration ? (*registration)->owner : log::kUnknownUser);
     log::warning("Cannot release user namespace {}: {}", identity.inode, error.what());
 }
+// The lock of releases is free again before the manager hears of it.
+Status Worker::release(const Message& message) { return channel_.send(release_in_turn(message.namespaces)); }
 
 Status Worker::repair(const Message& message) {
     // A worker that fails ends, and the manager gives the job to another one.
@@ -139,7 +158,9 @@ Status Worker::tidy() {
     auto leftovers = service::tidy(context_);
     if (!leftovers) log::warning("Cannot remove cgroups: {}", leftovers.error().what());
     Message answer;
-    answer.type = !leftovers || *leftovers == service::Leftovers::kSome ? MessageType::kUntidy : MessageType::kJobDone;
+    answer.type = MessageType::kJobDone;
+    if (!leftovers || *leftovers == service::Leftovers::kBusy) answer.type = MessageType::kBusyLeftovers;
+    if (leftovers && *leftovers == service::Leftovers::kMore) answer.type = MessageType::kUntidy;
     return channel_.send(answer);
 }
 

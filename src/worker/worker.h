@@ -22,6 +22,7 @@ private:
     Status serve(pool::Message message);
     Status release(const pool::Message& message);
     void log_failure(const NsIdentity& identity, const Error& error) const;
+    pool::Message release_in_turn(const std::vector<NsIdentity>& namespaces);
     Status repair(const pool::Message& message);
     Status refill();
     Status tidy();

@@ -235,7 +235,8 @@ class Instance:
         found = ['process %d' % pid for pid in processes_about(self.run)]
         found += ['mount ' + line for line in read('/proc/self/mounts').split('\n') if self.scratch in line]
         found += ['pins ' + self.pins.path] if self.pins else []
-        own = ('registry', 'pending', 'instance', 'manager', 'releasing', 'fresh', 'taken', 'users', 'cgroups')
+        own = ('registry', 'pending', 'instance', 'manager', 'releasing', 'releasing.next', 'fresh', 'taken', 'users',
+               'cgroups', 'walks')
         kept = {'nsresource', 'userdb', *('nsresource/' + name for name in own)}
         for place, directories, files in os.walk(self.run):
             for name in directories + files:

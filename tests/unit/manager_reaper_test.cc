@@ -14,12 +14,13 @@ protected:
             return dead_.contains(identity.inode) ? namespaces::Life::kDead : namespaces::Life::kAlive;
         };
         auto verify = [this] { return --answers_ < 0 ? Status(fail(EPERM, "no rights")) : Status(); };
-        return Reaper({life, word, verify}, [this](std::vector<NsIdentity> dead) {
-            for (const auto& identity : dead) released_.push_back(identity.inode.value);
+        return Reaper({life, word, verify}, [this](std::vector<Watched> dead) {
+            for (const auto& one : dead) released_.push_back(one.identity.inode.value);
         });
     }
 
     static NsIdentity identity(uint64_t inode) { return {NsInode(inode), NsId()}; }
+    static Watched watched(uint64_t inode) { return {identity(inode), Uid(1000)}; }
 
     std::set<NsInode> dead_;
     int answers_ = 1000;  ///< so often the kernel can tell
@@ -28,8 +29,8 @@ protected:
 
 TEST_F(ReaperTest, ASweepFindsTheDead) {
     Reaper reaper = make(Reaper::Word::kNone);
-    reaper.watch(identity(1));
-    reaper.watch(identity(2));
+    reaper.watch(watched(1));
+    reaper.watch(watched(2));
     dead_.insert(NsInode(2));
     reaper.sweep();
     reaper.sweep();
@@ -38,7 +39,7 @@ TEST_F(ReaperTest, ASweepFindsTheDead) {
 
 TEST_F(ReaperTest, ASweepIsNoEvidenceWhereTheKernelCannotTell) {
     Reaper reaper = make(Reaper::Word::kNone);
-    reaper.watch(identity(1));
+    reaper.watch(watched(1));
     dead_.insert(NsInode(1));
     for (int answers : {0, 1}) {  // not before it, or not after it
         answers_ = answers;
@@ -52,7 +53,7 @@ TEST_F(ReaperTest, ASweepIsNoEvidenceWhereTheKernelCannotTell) {
 
 TEST_F(ReaperTest, WordOfADeathIsChecked) {
     Reaper reaper = make(Reaper::Word::kOfEachDeath);
-    reaper.watch(identity(1));
+    reaper.watch(watched(1));
     reaper.hear({NsInode(1), NsInode(7)});
     EXPECT_TRUE(released_.empty());
     dead_.insert(NsInode(1));
@@ -63,14 +64,14 @@ TEST_F(ReaperTest, WordOfADeathIsChecked) {
 TEST_F(ReaperTest, ADeathBeforeItIsWatchedIsNotMissed) {
     Reaper reaper = make(Reaper::Word::kOfEachDeath);
     dead_.insert(NsInode(1));
-    reaper.watch(identity(1));
+    reaper.watch(watched(1));
     EXPECT_EQ(released_, std::vector<uint64_t>{1});
 }
 
 TEST_F(ReaperTest, WhatCouldNotBeReleasedIsTriedAgainLater) {
     Reaper reaper = make(Reaper::Word::kOfEachDeath);
     dead_.insert(NsInode(1));
-    reaper.watch(identity(1));
+    reaper.watch(watched(1));
     reaper.done({identity(1)}, {identity(1)});
     EXPECT_EQ(reaper.size(), 1U);
     reaper.hear({NsInode(1)});  // not at once
@@ -80,7 +81,7 @@ TEST_F(ReaperTest, WhatCouldNotBeReleasedIsTriedAgainLater) {
 TEST_F(ReaperTest, WhatWasReleasedIsForgotten) {
     Reaper reaper = make(Reaper::Word::kOfEachDeath);
     dead_.insert(NsInode(1));
-    reaper.watch(identity(1));
+    reaper.watch(watched(1));
     reaper.done({identity(1)}, {});
     EXPECT_EQ(reaper.size(), 0U);
 }
@@ -89,9 +90,9 @@ TEST_F(ReaperTest, WhatWasReleasedIsForgotten) {
 TEST_F(ReaperTest, TheNextOneWithItsInodeNumberIsNot) {
     Reaper reaper = make(Reaper::Word::kOfEachDeath);
     dead_.insert(NsInode(1));
-    reaper.watch(identity(1));
+    reaper.watch(watched(1));
     dead_.clear();
-    reaper.watch(identity(1));
+    reaper.watch(watched(1));
     reaper.done({identity(1)}, {});
     dead_.insert(NsInode(1));
     reaper.hear({NsInode(1)});

@@ -8,12 +8,19 @@
 namespace nsr::resources {
 namespace {
 
-CgroupRemoval remove(CgroupId id) {
+constexpr CgroupTree::Effort kMuch{.visits = 100'000};
+
+CgroupRemoval remove(CgroupId id, CgroupWalk& walk, CgroupTree::Effort effort) {
     auto tree = CgroupTree::open();
     EXPECT_TRUE(tree);
-    auto removed = tree->remove(id);
+    auto removed = tree->remove(id, walk, effort);
     EXPECT_TRUE(removed) << removed.error().what();
     return *removed;
+}
+
+CgroupRemoval remove(CgroupId id) {
+    CgroupWalk walk;
+    return remove(id, walk, kMuch);
 }
 
 TEST(CgroupTree, RemovesTheWholeTree) {
@@ -88,7 +95,9 @@ TEST(CgroupTree, NeverTouchesTheRoot) {
     NEEDS_CGROUP(scratch);
     auto tree = CgroupTree::open();
     ASSERT_TRUE(tree);
-    auto refused = tree->remove(CgroupId(1));
+    CgroupWalk walk;
+    auto effort = kMuch;
+    auto refused = tree->remove(CgroupId(1), walk, effort);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code(), EINVAL);
     EXPECT_TRUE(scratch.has("")) << "it was empty, and is below the root";
@@ -96,7 +105,6 @@ TEST(CgroupTree, NeverTouchesTheRoot) {
 
 constexpr uint32_t kDead = 0x12340000;
 constexpr uint32_t kOther = 0x23450000;
-constexpr CgroupTree::Effort kMuch{.visits = 100'000, .changes = 100'000};
 
 DeadIds dead() {
     DeadIds ids;
@@ -107,7 +115,8 @@ DeadIds dead() {
 CgroupsRetaken take_back(CgroupId id, CgroupTree::Effort& effort) {
     auto tree = CgroupTree::open();
     EXPECT_TRUE(tree);
-    auto retaken = tree->take_back(id, dead(), effort);
+    CgroupWalk walk{id};
+    auto retaken = tree->take_back(walk, dead(), effort);
     EXPECT_TRUE(retaken) << retaken.error().what();
     return *retaken;
 }
@@ -142,7 +151,6 @@ TEST(CgroupTree, TakesBackWhatHasDeadIdsAndNothingElse) {
     auto effort = kMuch;
     EXPECT_EQ(take_back(scratch.id(), effort), CgroupsRetaken::kAll);
     EXPECT_EQ(kMuch.visits - effort.visits, 7u);
-    EXPECT_EQ(kMuch.changes - effort.changes, 5u);
     EXPECT_EQ(owners(scratch.path), "23450000:23450000 755");
     EXPECT_EQ(owners(scratch.path + "/a"), "0:0 755");
     EXPECT_EQ(owners(scratch.path + "/a/b"), "23450000:0 755");
@@ -213,16 +221,57 @@ TEST(CgroupTree, TakesBackALargeOneInParts) {
         for (int i = 0; i < 50; ++i) count += !owners(fmt::format("{}/{}", scratch.path, i)).starts_with("0:0 ");
         return count;
     };
-    for (int expected : {30, 10}) {
-        CgroupTree::Effort effort{.visits = 1000, .changes = 20};
-        EXPECT_EQ(take_back(scratch.id(), effort), CgroupsRetaken::kInPart);
-        EXPECT_EQ(left(), expected) << "what was taken back is not done again";
+    auto tree = CgroupTree::open();
+    CgroupWalk walk{scratch.id()};
+    for (int expected : {31, 11}) {  // the one above is among the first twenty
+        CgroupTree::Effort effort{.visits = 20};
+        EXPECT_EQ(*tree->take_back(walk, dead(), effort), CgroupsRetaken::kInPart);
+        EXPECT_EQ(left(), expected) << "what was looked at is not looked at again";
     }
-    CgroupTree::Effort effort{.visits = 1000, .changes = 20};
-    EXPECT_EQ(take_back(scratch.id(), effort), CgroupsRetaken::kAll);
+    CgroupTree::Effort effort{.visits = 11};
+    EXPECT_EQ(*tree->take_back(walk, dead(), effort), CgroupsRetaken::kAll);
     EXPECT_EQ(left(), 0);
-    CgroupTree::Effort little{.visits = 50, .changes = 20};
-    EXPECT_EQ(take_back(scratch.id(), little), CgroupsRetaken::kInPart) << "51 cgroups";
+}
+
+TEST(CgroupTree, EndsInTime) {
+    ScratchCgroup scratch;
+    NEEDS_CGROUP(scratch);
+    for (const char* below : {"/a", "/b", "/c"}) scratch.make(below);
+    auto tree = CgroupTree::open();
+    CgroupTree::Effort effort{.visits = 1000, .end_usec = 1};
+    CgroupWalk walk{scratch.id()};
+    EXPECT_EQ(*tree->take_back(walk, dead(), effort), CgroupsRetaken::kInPart);
+    EXPECT_EQ(walk.size(), 3u) << "one is looked at in any case";
+    walk.clear();
+    EXPECT_EQ(remove(scratch.id(), walk, effort), CgroupRemoval::kInPart);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(remove(scratch.id(), walk, effort), CgroupRemoval::kInPart);
+    EXPECT_EQ(remove(scratch.id(), walk, effort), CgroupRemoval::kGone);
+}
+
+TEST(CgroupTree, RemovesALargeOneInParts) {
+    ScratchCgroup scratch;
+    NEEDS_CGROUP(scratch);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    // Those that stay must not be met again and again.
+    for (int i = 0; i < 30; ++i) scratch.make(fmt::format("/{}", i));
+    for (const char* below : {"/busy", "/busy/a", "/busy/b"}) scratch.make(below);
+    std::ofstream(scratch.path + "/busy/a/cgroup.procs") << pid << std::flush;
+    CgroupWalk walk;
+    int parts = 0;
+    auto removal = CgroupRemoval::kInPart;
+    for (; removal == CgroupRemoval::kInPart; ++parts) removal = remove(scratch.id(), walk, {.visits = 4});
+    EXPECT_EQ(removal, CgroupRemoval::kBusy);
+    EXPECT_EQ(parts, 9) << "two visits for each of two that have some below, one for 32 others";
+    EXPECT_TRUE(scratch.has("/busy/a"));
+    EXPECT_FALSE(scratch.has("/busy/b"));
+    for (int i = 0; i < 30; ++i) EXPECT_FALSE(scratch.has(fmt::format("/{}", i))) << i;
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+    EXPECT_EQ(remove(scratch.id()), CgroupRemoval::kGone);
 }
 
 TEST(CgroupTree, NothingOfOneThatIsGoneIsTakenBack) {
