@@ -26,14 +26,15 @@ constexpr useconds_t kRetryUsec = 1'000;
 
 class Lingerer {
 public:
-    Lingerer() : listening_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    Lingerer() : listening_(open_socket()) {
         struct sockaddr_in address{};
         address.sin_family = AF_INET;
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         const void* generic = &address;
-        bind(listening_.get(), static_cast<const struct sockaddr*>(generic), sizeof address);
         setsockopt(listening_.get(), SOL_SOCKET, SO_RCVBUF, &kBufferSize, sizeof kBufferSize);
-        listen(listening_.get(), 16);
+        if (bind(listening_.get(), static_cast<const struct sockaddr*>(generic), sizeof address) < 0 ||
+            listen(listening_.get(), 16) < 0)
+            _exit(EXIT_FAILURE);
         socklen_t size = sizeof address_;
         void* filled = &address_;
         getsockname(listening_.get(), static_cast<struct sockaddr*>(filled), &size);
@@ -48,7 +49,7 @@ public:
 
     /// The same, of which hold_peer() takes the other end, in this process or another one.
     UniqueFd connect_slow() const {
-        UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        UniqueFd fd = open_socket();
         setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &kBufferSize, sizeof kBufferSize);
         const void* generic = &address_;
         while (connect(fd.get(), static_cast<const struct sockaddr*>(generic), sizeof address_) < 0) usleep(kRetryUsec);
@@ -66,6 +67,12 @@ public:
     }
 
 private:
+    static UniqueFd open_socket() {
+        UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        if (!fd) _exit(EXIT_FAILURE);
+        return fd;
+    }
+
     UniqueFd listening_;
     struct sockaddr_in address_{};
     std::deque<UniqueFd> peers_;

@@ -77,6 +77,7 @@ Result<Dying> make_selfs(const Instance& instance) {
     dying.forests.push_back(TRY(CgroupForest::create(user)));
     dying.namespaces = TRY(make_user_namespaces(user, kSelfs));
     std::vector<UniqueFd> cgroups;
+    cgroups.reserve(kSelfs * kCgroupsEach);
     for (size_t i = 0; i < kSelfs * kCgroupsEach; ++i) cgroups.push_back(TRY(dying.forests.front().add(user, i)));
     ActAs as(user);
     UniqueFd connection = connect_somehow(instance.socket());
