@@ -13,9 +13,9 @@ constexpr size_t kPeekSize = 16384;
 /// The smallest buffer that a client's socket has by default holds more than that (net.core.wmem_default), so that what
 /// is less will come to its end, if it does, without anyone reading.
 constexpr size_t kLargeSize = 65536;
-/// A client may have made its buffer smaller. If no more came for so long, it may be full.
-constexpr size_t kStalledSize = 2048;
-constexpr uint64_t kStalledUsec = 500'000;
+/// But a client may have made its buffer smaller, or send byte by byte, where each piece takes up some hundred bytes of it.
+/// If no more came for so long, the buffer may be full.
+constexpr uint64_t kStalledUsec = 50'000;
 
 Status set_peek_offset(BorrowedFd socket, int offset) {
     if (setsockopt(socket.get(), SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset) < 0)
@@ -51,8 +51,7 @@ Look look(Connection& connection, uint64_t now_usec) {
     if (found == Look::kReady || found == Look::kOver) return found;
     if (connection.seen == 0) return Look::kNothing;
     if (connection.seen > before) connection.grown_usec = now_usec;
-    bool is_stalled = connection.seen >= kStalledSize && connection.grown_usec + kStalledUsec <= now_usec;
-    return is_stalled ? Look::kLarge : Look::kPartial;
+    return connection.grown_usec + kStalledUsec <= now_usec ? Look::kLarge : Look::kPartial;
 }
 
 Status stop_looking(Connection& connection) {

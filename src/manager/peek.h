@@ -11,7 +11,7 @@ namespace nsr::manager {
 /// What a look at the queue of a connection tells. Nothing is taken: the bytes are the worker's to read.
 enum class Look {
     kReady,    ///< the end of a message is there
-    kLarge,    ///< no end, and so much that the socket's buffer may be full: a worker has to take some of it
+    kLarge,    ///< no end, but the socket's buffer may be full: a worker has to take some of it
     kPartial,  ///< the beginning of a message
     kNothing,
     kOver,  ///< the client is gone, or nothing of it can be used

@@ -101,7 +101,6 @@ class Log(DaemonTest):
         Failing(1, 1000).wait()
         self.assertEqual(self.count(service), written + 1, 'the next minute has lines of its own')
 
-    @unittest.expectedFailure  # until a uid of a range counts as the user who got that
     def test_uids_of_one_range(self):
         service = self.instance()
         allocation = self.keep(harness.alloc(uid=1000))
