@@ -88,7 +88,7 @@ void Manager::accept_clients() {
 void Manager::drop(Connection& connection) {
     Remains remains = table_.remove(connection);
     closers_.close_socket(remains.user, std::move(remains.socket));
-    closers_.close(remains.user, std::move(remains.parcel));
+    closers_.close_socket(remains.user, std::move(remains.parcel));
 }
 
 bool Manager::may_have_parcel(const Connection& connection) const {

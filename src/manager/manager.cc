@@ -36,6 +36,8 @@ constexpr size_t kLeastWaiting = 64;
 constexpr int kMaxBacklog = 8192;
 /// If connections still wait after this, another worker is started.
 constexpr uint64_t kGrowthUsec = 5'000;
+/// If connections wait for the turn of their user, it is looked at again after this.
+constexpr uint64_t kTurnUsec = 20'000;
 /// From the start to the removal of cgroups that an earlier instance has left.
 constexpr uint64_t kStartTidyUsec = 2'000'000;
 constexpr uint64_t kTickUsec = 1'000'000;
@@ -148,7 +150,8 @@ void Manager::announce_demand() {
     }
     if ((waiting || table_.anybody_waits()) && !growing_) {
         growing_ = true;
-        growth_timer_.fire_after(kGrowthUsec);
+        // What only waits for its user's turn needs no further worker, but nothing else may tell when the turn comes.
+        growth_timer_.fire_after(waiting ? kGrowthUsec : kTurnUsec);
     }
 }
 
@@ -297,14 +300,14 @@ void Manager::on_message(Worker& worker, Message message) {
 
 void Manager::on_connection_back(Worker& worker, Message message) {
     // A message about a connection that was claimed meanwhile, or evicted, concerns nobody.
-    if (worker.connection != message.connection_id) return closers_.close(worker.user, std::move(message.parcel));
+    if (worker.connection != message.connection_id) return closers_.close_socket(worker.user, std::move(message.parcel));
     worker.connection.reset();
     set_idle(worker);
     share_.note(worker.user, sys::now_usec());
     Connection* connection = table_.find(message.connection_id);
-    if (!connection) return closers_.close(worker.user, std::move(message.parcel));
+    if (!connection) return closers_.close_socket(worker.user, std::move(message.parcel));
     if (message.type == MessageType::kConnectionClosed) return drop(*connection);
-    closers_.close(worker.user, table_.exchange_parcel(*connection, std::move(message.parcel)));
+    closers_.close_socket(worker.user, table_.exchange_parcel(*connection, std::move(message.parcel)));
     examine(*connection);
 }
 
