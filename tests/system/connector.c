@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// connector SOCKET COUNT: makes so many connections with its effective ids, sends a long half message on each, and waits
-// for its end. Tests run a set-user-ID copy of it.
+// connector SOCKET COUNT: makes so many connections with its effective ids, sends a long half message on each, and
+// waits for its end. Tests run a set-user-ID copy of it.
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>

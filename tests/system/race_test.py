@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Clients that want the same thing at the same moment, and many that want different things."""
-import contextlib, json, os, time
+import json, os, time
 
 import harness
 from harness import DaemonTest, alloc, namespace
