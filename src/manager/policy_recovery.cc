@@ -9,6 +9,7 @@
 namespace nsr::manager {
 
 namespaces::Life PolicyRecovery::enter(const registry::Registration& registration) {
+    if (registry::is_set_aside(registration.userns)) return namespaces::Life::kDead;
     auto mark = context_.entries.mark(registration.userns);
     bool is_known = mark && *mark != policy::Entries::Mark::kAbsent;
     if (!context_.entries.exist() || is_known) {
@@ -37,7 +38,7 @@ void PolicyRecovery::complete_claims(const registry::Registration& registration)
 }
 
 void PolicyRecovery::keep(const registry::Registration& registration) {
-    if (!context_.entries.exist()) return;
+    if (!context_.entries.exist() || registry::is_set_aside(registration.userns)) return;
     NsInode inode = registration.userns.inode;
     namespaces_.insert(inode);
     for (Uid start : registration.starts()) starts_.insert(start);

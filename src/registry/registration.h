@@ -57,6 +57,10 @@ struct Registration {
     bool operator==(const Registration&) const = default;
 };
 
+/// The record of a dead namespace that gave up its inode number and its name, while its ranges are not free yet
+/// (Store::set_aside()). The kernel gives no inode number of a namespace that needs more than 32 bits.
+constexpr bool is_set_aside(const NsIdentity& userns) { return userns.inode.value > UINT32_MAX; }
+
 /// No entry may have more cgroups, interfaces or delegates than this, each.
 inline constexpr size_t kMaxListLength = 64;
 /// No file of the registry may be larger, in bytes.

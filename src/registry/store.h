@@ -44,8 +44,8 @@ public:
     Result<Lock> lock() const;
 
     /// Serialises releases, which take longer than the lock of the registry may be held: what one of them is about to
-    /// remove by its name must not be made anew meanwhile. To be held for one turn of releases, and taken before lock().
-    /// Five seconds at most for each that waits before (ETIMEDOUT).
+    /// remove by its name must not be made anew meanwhile. To be held for one turn of releases, and taken before
+    /// lock(). Five seconds at most for each that waits before (ETIMEDOUT).
     Result<Lock> lock_releases() const;
 
     Result<std::optional<Registration>> find_by_inode(NsInode inode) const;
@@ -86,6 +86,11 @@ public:
     /// error where some or all is missing already; what belongs to another registration by now is left alone.
     Status remove(const Lock& lock, const Registration& registration);
 
+    /// Records a registration of a dead namespace whose links are removed once more, under an inode number and a name
+    /// that are in nobody's way, and its ranges under that record alone; for remove() of the old one, which then leaves
+    /// the ranges taken. Gives the new one; the same one if it is done again. EEXIST: there is no room.
+    Result<Registration> set_aside(const Lock& lock, const Registration& registration);
+
     /// Whether the call that made a registration has come to its end. ENOENT: there is no entry.
     Result<Progress> progress(const Registration& registration) const;
     /// Records what `writer` is about to add to a registration, which is all that `added` lists of cgroups and
@@ -118,6 +123,8 @@ private:
 
     Status take_delegations(const Registration& registration);
     Status give_back_delegations(const Registration& registration);
+    Status hand_over_delegations(const Registration& from, NsInode to);
+    Result<Registration> make_aside(const Registration& registration) const;
     Status write_delegation(const Delegation& delegation);
     Status remove_delegation(Uid start);
     Status replace_files(const std::string& text, std::span<const std::string> files);

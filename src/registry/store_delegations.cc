@@ -92,6 +92,19 @@ Status Store::give_back_delegations(const Registration& registration) {
     return {};
 }
 
+Status Store::hand_over_delegations(const Registration& from, NsInode to) {
+    for (const auto& delegate : from.delegates) {
+        auto found = find_delegation(delegate.start);
+        if (!found) log::warning("registry: {}", found.error().what());  // it stays taken
+        if (!found || !*found) continue;
+        Delegation delegation = **found;
+        std::ranges::replace(delegation.ancestors, from.userns.inode, to);
+        if (delegation.userns == from.userns.inode) delegation.userns = to;
+        if (delegation != **found) TRY(write_delegation(delegation));
+    }
+    return {};
+}
+
 Status Store::settle_delegation(const Lock&, Uid start) {
     auto found = TRY(find_delegation(start));
     if (!found) return remove_delegation(start);  // half removed

@@ -26,6 +26,7 @@ Status add(Context& context, const Registration& registration) {
 }  // namespace
 
 namespaces::Life life_of(const Context& context, const NsIdentity& identity) {
+    if (registry::is_set_aside(identity)) return namespaces::Life::kDead;
     auto mark = context.entries.mark(identity);
     if (mark && *mark != Entries::Mark::kAbsent)
         return *mark == Entries::Mark::kDead ? namespaces::Life::kDead : namespaces::Life::kAlive;
@@ -43,6 +44,7 @@ Status enter_policy(Context& context, const Registration& registration) {
 
 // Owners first: without one, an id counts as the nearest namespace's of whoever uses it.
 Status withdraw_claims(Context& context, const Registration& registration) {
+    if (registry::is_set_aside(registration.userns)) return {};
     NsInode inode = registration.userns.inode;
     for (Uid start : registration.starts()) {
         auto owner = TRY(context.entries.owner(start));
@@ -53,6 +55,7 @@ Status withdraw_claims(Context& context, const Registration& registration) {
 }
 
 Status leave_policy(Context& context, const Registration& registration) {
+    if (registry::is_set_aside(registration.userns)) return {};
     return context.entries.remove(registration.userns);
 }
 
@@ -68,6 +71,7 @@ Status settle_owners(Context& context, const Registration& registration) {
 }
 
 Watch watch_over(Context& context, const NsIdentity& identity) {
+    if (registry::is_set_aside(identity)) return Watch::kComplete;  // it was asked before
     if (context.level != policy::Level::kEnforce || !context.missed_calls.are_possible()) return Watch::kComplete;
     auto now = context.missed_calls.count();
     if (!now) log::warning("Cannot count the calls that the kernel policy missed: {}", now.error().what());
@@ -79,9 +83,10 @@ Watch watch_over(Context& context, const NsIdentity& identity) {
 
 Result<std::optional<NsInode>> innermost_holder(const Context& context, Uid start) {
     auto own = TRY(context.store.find_by_start(start));
-    if (own) return std::optional(own->userns.inode);
+    if (own && !registry::is_set_aside(own->userns)) return std::optional(own->userns.inode);
     auto delegation = TRY(context.store.find_delegation(start));
-    return delegation ? std::optional(delegation->userns) : std::optional<NsInode>();
+    if (!delegation || registry::is_set_aside({delegation->userns, {}})) return std::optional<NsInode>();
+    return std::optional(delegation->userns);
 }
 
 }  // namespace nsr::service

@@ -6,7 +6,8 @@
 /// What the kernel policy is told of registrations. The order is: record, entry, maps; and back.
 namespace nsr::service {
 
-/// Whether a namespace lives: by the kernel policy's word, which is certain, or else by its file handle.
+/// Whether a namespace lives: by the kernel policy's word, which is certain, or else by its file handle. Of one that is
+/// set aside the policy knows nothing (registry::is_set_aside()): under its inode number is another by now.
 namespaces::Life life_of(const Context& context, const NsIdentity& identity);
 
 /// A recorded registration comes into force. Nothing remains of a failed call. ENOSPC: the policy has no more room.

@@ -44,17 +44,41 @@ Status remove(Context& context, const Registration& registration) {
 
 namespace {
 
-// Its ids may be in use no longer.
+// While the policy still knows of the namespace.
+Status mark_unwatched(Context& context, const Registration& registration) {
+    if (watch_over(context, registration.userns) == Watch::kComplete) return {};
+    log::info("Ranges of {} are not used again before a reclaim: the kernel policy has missed calls",
+              registration.name);
+    return context.used_set->mark_used(registration.starts());
+}
+
 Status remove_released(Context& context, ReleaseTurn& turn, const Registration& registration) {
-    if (watch_over(context, registration.userns) == Watch::kGaps) {
-        log::info("Ranges of {} are not used again before a reclaim: the kernel policy has missed calls",
-                  registration.name);
-        TRY(context.used_set->mark_used(registration.starts()));
-    }
+    TRY(mark_unwatched(context, registration));
     TRY(remove(context, registration));
     turn.owned_cgroups().forget(registration);
     log::debug("Released {}, user namespace {}", registration.name, registration.userns.inode);
     return {};
+}
+
+// What takes longer must not hold up who gets its inode number, which may be a stranger, or its name. The manager hears
+// of the new record before the old one goes, so that one of the two is always followed up.
+Status set_aside(Context& context, ReleaseTurn& turn, const Registration& registration) {
+    TRY(mark_unwatched(context, registration));
+    TRY(forget_release(context, registration));
+    auto lock = TRY(context.store.lock());
+    TRY(withdraw_claims(context, registration));
+    auto aside = TRY(context.store.set_aside(lock, registration));
+    context.announce(aside.userns, aside.owner);
+    TRY(context.store.remove(lock, registration));
+    TRY(leave_policy(context, registration));
+    turn.owned_cgroups().forget(registration);
+    log::info("The release of {} takes longer: not all of its cgroups are taken back yet", registration.name);
+    return {};
+}
+
+// Nothing but ranges is worth it.
+bool may_be_set_aside(const Registration& registration) {
+    return !registration.starts().empty() && !registry::is_set_aside(registration.userns);
 }
 
 // Without a word of its death it may be alive, or another worker may just have released it: only in a turn is that
@@ -69,10 +93,11 @@ Result<TurnOutcome> release_in_turn(Context& context, ReleaseTurn& turn, const N
         return name.empty() || current->name == name ? TurnOutcome::kNotNow : TurnOutcome::kGone;
     log::OnBehalfOf owner(current->owner);
     // Without the registry's own lock: this may take a while.
-    auto released = release_resources(context, turn, *current);
-    if (released == Released::kFailed) return TurnOutcome::kNotNow;
-    if (released == Released::kInPart) return TurnOutcome::kMore;
-    TRY(remove_released(context, turn, *current));
+    if (release_links(turn, *current) == Released::kInPart) return TurnOutcome::kMore;
+    auto cgroups = release_cgroups(context, turn, *current);
+    if (cgroups != Released::kAll && !may_be_set_aside(*current))
+        return cgroups == Released::kInPart ? TurnOutcome::kMore : TurnOutcome::kNotNow;
+    TRY(cgroups == Released::kAll ? remove_released(context, turn, *current) : set_aside(context, turn, *current));
     return TurnOutcome::kGone;
 }
 
@@ -91,11 +116,8 @@ Result<Holder> release_if_dead(Context& context, const Registration& registratio
         auto outcome = TRY(release_in_turn(context, turn, registration.userns, registration.name));
         if (outcome == TurnOutcome::kGone) return Holder::kGone;
         if (outcome == TurnOutcome::kNotNow) return Holder::kAlive;
-        if (sys::now_usec() >= end_usec) break;
+        if (sys::now_usec() >= end_usec) return Holder::kAlive;
     }
-    log::OnBehalfOf owner(registration.owner);
-    log::info("The release of {} takes longer: not all of its cgroups are taken back yet", registration.name);
-    return Holder::kAlive;
 }
 
 namespace {

@@ -12,7 +12,8 @@ inline constexpr uint64_t kReleasePatienceUsec = 1'000'000;
 
 /// Takes back a registration if its namespace is certainly dead: all that was recorded for it, the record itself last.
 /// In one turn, or as many as begin within `patience_usec`. kAlive also where nobody can tell, and where more is left
-/// than that: its ids are in use still.
+/// than that. kGone also where only its ranges are not free yet, since that takes longer: they are held by a record
+/// that is set aside (Store::set_aside()), and whose release goes on by itself.
 Result<Holder> release_if_dead(Context& context, const registry::Registration& registration,
                                uint64_t patience_usec = kReleasePatienceUsec);
 

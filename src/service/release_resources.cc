@@ -45,17 +45,7 @@ Result<resources::LinkRemoval> remove_link(const Registration& registration, con
     return removal;
 }
 
-// The kernel may take long over one.
-Released remove_links_in_turn(const ReleaseTurn& turn, const Registration& registration) {
-    for (const auto& name : registration.network_interfaces) {
-        auto removal = remove_link(registration, name);
-        bool was_work = removal && *removal == resources::LinkRemoval::kRemoved;
-        if (was_work && turn.is_over()) return Released::kInPart;
-    }
-    return Released::kAll;
-}
-
-/// What release_resources() does about cgroups.
+/// What release_cgroups() does.
 class CgroupRelease {
 public:
     CgroupRelease(Context& context, ReleaseTurn& turn, const CgroupTree& tree, const Registration& registration)
@@ -153,8 +143,17 @@ void remove_links(const Registration& registration) {
     for (const auto& name : registration.network_interfaces) static_cast<void>(remove_link(registration, name));
 }
 
-Released release_resources(Context& context, ReleaseTurn& turn, const Registration& registration) {
-    if (remove_links_in_turn(turn, registration) == Released::kInPart) return Released::kInPart;
+// The kernel may take long over one.
+Released release_links(const ReleaseTurn& turn, const Registration& registration) {
+    for (const auto& name : registration.network_interfaces) {
+        auto removal = remove_link(registration, name);
+        bool was_work = removal && *removal == resources::LinkRemoval::kRemoved;
+        if (was_work && turn.is_over()) return Released::kInPart;
+    }
+    return Released::kAll;
+}
+
+Released release_cgroups(Context& context, ReleaseTurn& turn, const Registration& registration) {
     if (registration.cgroups.empty() || !registration.range) return Released::kAll;
     auto tree = CgroupTree::open();
     if (!tree) log::warning("Cannot remove cgroups of {}: {}", registration.name, tree.error().what());

@@ -9,10 +9,12 @@ namespace nsr::service {
 /// over. kFailed: to be tried again after a moment.
 enum class Released { kAll, kInPart, kFailed };
 
-/// Removes the links and cgroups of a registration whose namespace is dead. A cgroup that is busy or large is noted
-/// beside the registry, for tidy(): it holds up nothing else, for it is given to root first, with all below it. Can be
-/// done again, and goes on where it was.
-Released release_resources(Context& context, ReleaseTurn& turn, const registry::Registration& registration);
+/// Of a registration whose namespace is dead: its links first. Can be done again, as the next one, and goes on where it
+/// was.
+Released release_links(const ReleaseTurn& turn, const registry::Registration& registration);
+/// Then its cgroups. One that is busy or large is noted beside the registry, for tidy(): it holds up nothing else, for
+/// it is given to root first, with all below it.
+Released release_cgroups(Context& context, ReleaseTurn& turn, const registry::Registration& registration);
 
 /// The record is about to be removed.
 Status forget_release(const Context& context, const registry::Registration& registration);
