@@ -21,6 +21,8 @@ struct Strong {
 };
 
 using Uid = Strong<struct UidTag, uint32_t>;
+/// No process can have it, and so no user.
+inline constexpr Uid kNoUser{UINT32_MAX};
 using Gid = Strong<struct GidTag, uint32_t>;
 /// Inode number of a namespace on nsfs.
 using NsInode = Strong<struct NsInodeTag, uint64_t>;

@@ -33,6 +33,8 @@ constexpr struct {
 } kLargestShare;
 /// Descriptors that wait to be closed while the table is full, out of the manager's reserve.
 constexpr size_t kMaxOverdraft = 128;
+/// For one that is accepted.
+constexpr int kMaxEvictions = 4;
 /// Connections that came and went, before memory is worth giving back.
 constexpr size_t kManyConnections = 512;
 
@@ -42,23 +44,25 @@ Manager::Admission Manager::accept_one() {
     UniqueFd fd(accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) {
         if (errno == EINTR || errno == ECONNABORTED) return Admission::kDone;
-        return errno == EMFILE || errno == ENFILE ? make_room() : Admission::kNoneLeft;
+        if (errno != EMFILE && errno != ENFILE) return Admission::kNoneLeft;
+        Connection* victim = table_.to_evict([this](Uid user) { return closers_.waiting(user); });
+        if (!victim || closers_.waiting() > kMaxOverdraft) return pause_accepting();
+        drop(*victim);
+        return Admission::kDone;
     }
     auto peer = sys::peer_credentials(fd.borrow());
     // An urgent byte makes the socket readable, but is not read: the connection would go back and forth for ever.
     int yes = 1;
     bool is_usable = peer && setsockopt(fd.get(), SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes) == 0;
     if (!is_usable) {
-        closers_.close_socket(Closers::kNoUser, std::move(fd));
+        closers_.close_socket(kNoUser, std::move(fd));
         return Admission::kDone;
     }
     Connection& added = table_.add(std::move(fd), *peer, user_of_(Uid(peer->uid)));
     most_connections_ = std::max(most_connections_, table_.size());
     bound_share(*added.account);
     examine(added);
-    // There are descriptors in reserve for this one.
-    bool is_full = table_.size() + closers_.waiting() > table_.limit();
-    return is_full ? make_room() : Admission::kDone;
+    return make_room();
 }
 
 // A user with very many loses the one that has been idle longest, before others have to give room.
@@ -69,11 +73,23 @@ void Manager::bound_share(Account& account) {
     if (Connection* victim = ConnectionTable::to_evict(account)) drop(*victim);
 }
 
+size_t Manager::excess() const {
+    size_t all = table_.size() + closers_.waiting();
+    return all > table_.limit() ? all - table_.limit() : 0;
+}
+
+// What is dropped may have to wait until a process closes it, and takes a descriptor until then.
 Manager::Admission Manager::make_room() {
-    Connection* victim = table_.to_evict();
-    if (victim) drop(*victim);
-    if (victim && closers_.waiting() <= kMaxOverdraft) return Admission::kDone;
-    // Clients wait in the kernel's queue until there is room, or the next tick.
+    for (int i = 0; i < kMaxEvictions && excess() > 0; ++i) {
+        Connection* victim = table_.to_evict([this](Uid user) { return closers_.waiting(user); });
+        if (!victim) break;
+        drop(*victim);
+    }
+    return excess() > kMaxOverdraft ? pause_accepting() : Admission::kDone;
+}
+
+// Clients wait in the kernel's queue until there is room, or the next tick.
+Manager::Admission Manager::pause_accepting() {
     listening_source_.disable();
     return Admission::kNoneLeft;
 }
@@ -107,6 +123,7 @@ void Manager::examine(Connection& connection) {
             [[fallthrough]];
         case Look::kLarge:
             if (connection.source) connection.source.disable();
+            connection.takes_rest = seen == Look::kLarge;
             if (!stop_looking(connection)) return drop(connection);
             return table_.set_waiting(connection);
         case Look::kPartial:

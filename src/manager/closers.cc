@@ -20,8 +20,9 @@ namespace nsr::manager {
 
 namespace {
 
-/// What is to be closed is collected for so long: a process for each descriptor would cost more than the attack.
-constexpr uint64_t kCollectUsec = 5'000;
+/// fork(2) copies the table of descriptors. It may take one part in so many of the manager's time.
+constexpr uint64_t kForkPart = 20;
+constexpr uint64_t kLongestCollectUsec = 250'000;
 /// Until what waits for a process to end is looked at again.
 constexpr uint64_t kAgainUsec = 250'000;
 /// A process whose end takes longer is held in the kernel.
@@ -73,7 +74,7 @@ Status Closers::start() {
         armed_ = false;
         work();
     }));
-    if (waiting_count_ > 0) arm(kCollectUsec);
+    if (waiting_count_ > 0) arm(collect_usec_);
     return {};
 }
 
@@ -90,7 +91,7 @@ void Closers::close(Uid user, UniqueFd fd) {
     if (!fd) return;
     waiting_of(user).push_back(std::move(fd));
     ++waiting_count_;
-    arm(kCollectUsec);
+    arm(collect_usec_);
 }
 
 size_t Closers::count_held(Uid user) const {
@@ -112,9 +113,10 @@ size_t Closers::waiting(Uid user) const {
 }
 
 bool Closers::may_start(const Waiting& waiting) const {
-    if (closers_.size() >= kMax) return false;
-    auto running = std::ranges::count_if(closers_, [&](const auto& closer) { return closer->user == waiting.user; });
-    return static_cast<size_t>(running) < kMaxPerUser || waiting.fds.size() > max_waiting_;
+    auto running = static_cast<size_t>(
+        std::ranges::count_if(closers_, [&](const auto& closer) { return closer->user == waiting.user; }));
+    if (closers_.size() >= (running == 0 ? kMaxUnderPressure : kMax)) return false;
+    return running < (waiting.fds.size() > max_waiting_ ? kMaxPerUserUnderPressure : kMaxPerUser);
 }
 
 // One at a time: until it is ready, a process has copies of everything, also of what another user's is to close.
@@ -123,10 +125,13 @@ void Closers::work() {
     if (is_starting || waiting_.empty()) return;
     auto next = std::ranges::find_if(waiting_, [this](const Waiting& waiting) { return may_start(waiting); });
     if (next == waiting_.end()) return arm(kAgainUsec);
+    uint64_t begin = sys::now_usec();
     auto started = start_closer(*next);
+    collect_usec_ = std::clamp((sys::now_usec() - begin) * kForkPart, kCollectUsec, kLongestCollectUsec);
     if (started) {
         waiting_.erase(next);
     } else {
+        log::OnBehalfOf user(next->user);
         log::error("Descriptors of user {} stay open for now: {}", next->user, started.error().what());
         arm(kAgainUsec);
     }
@@ -178,7 +183,7 @@ void Closers::on_ready(Closer& closer) {
     closer.ready_source = Source();
     closer.ready.reset();
     on_progress_();
-    work();
+    if (!waiting_.empty()) arm(collect_usec_);
 }
 
 void Closers::on_exit(Closer& closer) {
@@ -187,7 +192,7 @@ void Closers::on_exit(Closer& closer) {
     if (!closer.fds.empty()) std::ranges::move(closer.fds, std::back_inserter(waiting_of(closer.user)));
     auto place = std::ranges::find_if(closers_, [&](const auto& candidate) { return candidate.get() == &closer; });
     closers_.erase(place);
-    arm(kCollectUsec);
+    arm(collect_usec_);
 }
 
 // The last process is killed by the kernel when the manager is gone, if not before.
@@ -203,7 +208,12 @@ void Closers::finish() {
     for (const auto& fd : fds) numbers.push_back(fd.get());
     auto pair = sys::socket_pair(SOCK_STREAM);
     pid_t pid = pair ? fork_holder(std::move(numbers), pair->second.borrow()) : -1;
-    if (pid < 0) return log::warning("No process can be had that closes what clients have left");
+    if (pid < 0) {
+        log::warning("No process can be had that closes what clients have left");
+        // Then it is closed by the end of this one, which does not linger at least.
+        for (auto& fd : fds) static_cast<void>(fd.release());
+        return;
+    }
     fds.clear();
     kill(pid, SIGKILL);
     UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));

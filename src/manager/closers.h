@@ -19,22 +19,24 @@ namespace nsr::manager {
 /// last ones then, and kills the process, whose end in the kernel nobody waits for (doc/decisions/who-closes.md).
 class Closers {
 public:
-    /// Processes whose end takes long, of one user and in all. What comes beyond stays open until one of them is gone.
+    /// Processes of one user, and in all. What comes beyond stays open until one of them is gone.
     static constexpr size_t kMaxPerUser = 4;
     static constexpr size_t kMax = 256;
-    /// The account of what belongs to no client, such as pins of mounts: Uid(UINT32_MAX), which no process can have.
-    static constexpr Uid kNoUser{UINT32_MAX};
+    /// The same for a user with so much that waits that it would fill the table, and for users who have none by now.
+    static constexpr size_t kMaxPerUserUnderPressure = 32;
+    static constexpr size_t kMaxUnderPressure = 320;
 
     /// A user with more than `max_waiting` descriptors that wait gets a process all the same, or the wait would fill
     /// the table. `on_progress` is called when fewer wait than before.
     Closers(EventLoop& loop, size_t max_waiting, std::function<void()> on_progress)
-        : loop_(loop), max_waiting_(max_waiting), on_progress_(std::move(on_progress)) {}
+        : loop_(loop), max_waiting_(max_waiting), on_progress_(std::move(on_progress)), collect_usec_(kCollectUsec) {}
     Closers(const Closers&) = delete;
     Closers& operator=(const Closers&) = delete;
     ~Closers() { finish(); }
 
     Status start();
-    /// A socket of a client: closed at once if nothing can come of that. The client sees the end at once in any case.
+    /// `user` is kNoUser for what belongs to no client, such as pins of mounts. A socket of a client: closed at once if
+    /// nothing can come of that. The client sees the end at once in any case.
     void close_socket(Uid user, UniqueFd socket);
     /// Anything else: by a process.
     void close(Uid user, UniqueFd fd);
@@ -65,6 +67,9 @@ private:
         std::vector<UniqueFd> fds;
     };
 
+    /// What is to be closed is collected for so long: a process for each descriptor would cost more than the attack.
+    static constexpr uint64_t kCollectUsec = 5'000;
+
     bool may_start(const Waiting& waiting) const;
     Status start_closer(Waiting& waiting);
     std::vector<UniqueFd>& waiting_of(Uid user);
@@ -78,6 +83,7 @@ private:
     Source timer_;
     bool armed_ = false;
     size_t waiting_count_ = 0;
+    uint64_t collect_usec_;
     std::deque<Waiting> waiting_;  // each user once
     std::vector<std::unique_ptr<Closer>> closers_;
 };

@@ -101,13 +101,17 @@ UniqueFd ConnectionTable::exchange_parcel(Connection& connection, UniqueFd parce
     return std::exchange(connection.parcel, std::move(parcel));
 }
 
-Connection* ConnectionTable::to_evict() const {
-    const Account* heaviest = nullptr;
+Connection* ConnectionTable::to_evict(const std::function<size_t(Uid)>& count_waiting) const {
+    Connection* victim = nullptr;
+    size_t most = 0;
     for (const auto& [user, account] : accounts_) {
-        bool has_any = to_evict(account) != nullptr;
-        if (has_any && (!heaviest || account.connections > heaviest->connections)) heaviest = &account;
+        size_t weight = account.connections + count_waiting(user);
+        Connection* candidate = weight > most ? to_evict(account) : nullptr;
+        if (!candidate) continue;
+        victim = candidate;
+        most = weight;
     }
-    return heaviest ? to_evict(*heaviest) : nullptr;
+    return victim;
 }
 
 Connection* ConnectionTable::to_evict(const Account& account) {

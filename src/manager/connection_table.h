@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <unordered_map>
@@ -34,6 +35,8 @@ struct Connection {
     size_t seen = 0;
     /// When the first byte of that message was seen, and when more of it was, in microseconds; 0: none.
     uint64_t partial_since_usec = 0, grown_usec = 0;
+    /// The next worker is to take in the beginning of a message as well.
+    bool takes_rest = false;
     /// What a worker has read of a message that is too long for the socket's buffer (worker/parcel.h).
     UniqueFd parcel;
     std::list<Connection*>::iterator place;  // in one of the lists of its account
@@ -94,8 +97,9 @@ public:
     std::list<Account*>& looks() { return looks_; }
 
     /// The connection to give up when there is no room: the longest idle one of the user that has the most, or the last
-    /// in its queue. Null if workers have them all. So a user loses none because of another one that has more.
-    Connection* to_evict() const;
+    /// in its queue. Null if workers have them all. So a user loses none because of another one that has more. What
+    /// `count_waiting` says that a user has besides counts as well.
+    Connection* to_evict(const std::function<size_t(Uid)>& count_waiting) const;
     /// The same, of one user.
     static Connection* to_evict(const Account& account);
 

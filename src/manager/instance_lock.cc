@@ -45,11 +45,13 @@ bool has_pending_kill(std::string_view status, std::string_view key) {
 }
 
 // Nothing of our own code runs in it any more.
-bool is_ending(const std::string& pid) {
-    std::string status = read_proc(pid, "status");
+bool is_ending(const std::string& pid, std::string_view status) {
     return is_exiting(read_proc(pid, "stat")) || has_pending_kill(status, "ShdPnd:\t") ||
            has_pending_kill(status, "SigPnd:\t");
 }
+
+// A user may give a process any name, and as many descriptors as it takes to look at them for long.
+bool is_of_root(std::string_view status) { return status.find("\nUid:\t0\t") != status.npos; }
 
 bool has_open(const std::string& pid, const struct stat& file) {
     std::string directory = fmt::format("/proc/{}/fd", pid);
@@ -69,7 +71,9 @@ bool is_abandoned(BorrowedFd lock) {
     return std::ranges::none_of(*processes, [&](const std::string& pid) {
         if (pid.find_first_not_of("0123456789") != pid.npos || pid == own) return false;
         bool may_hold = std::ranges::find(kHolders, read_proc(pid, "comm")) != std::end(kHolders);
-        return may_hold && !is_ending(pid) && has_open(pid, *file);
+        if (!may_hold) return false;
+        std::string status = read_proc(pid, "status");
+        return is_of_root(status) && !is_ending(pid, status) && has_open(pid, *file);
     });
 }
 

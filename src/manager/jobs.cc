@@ -51,8 +51,7 @@ Job Manager::next_job() {
 
 Manager::Step Manager::dispatch_job() {
     if (!job_waits()) return Step::kNothingToDo;
-    Worker* worker = pool_.find_idle();
-    if (!worker) worker = claim_lingering();
+    Worker* worker = free_worker();
     if (!worker) return Step::kNothingToDo;
     hand_over(*worker, next_job());
     return Step::kDone;
@@ -63,6 +62,7 @@ void Manager::hand_over(Worker& worker, Job job) {
     message.type = job.type;
     message.writer = job.writer;
     message.namespaces = job.namespaces;
+    worker.user = kNoUser;
     worker.slot.set_deadline_usec(sys::now_usec() + pool::kJobUsec);
     worker.slot.set_state(WorkerState::kBusy);
     if (auto sent = worker.channel.send(message); !sent)

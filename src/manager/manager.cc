@@ -27,6 +27,8 @@ constexpr size_t kMaxYoung = 4;
 constexpr uint64_t kYoungUsec = 50'000;
 /// Workers that are left for others, where a user has one already.
 constexpr size_t kReserve = 2;
+/// Workers that are asked at a time to give back what they only keep.
+constexpr int kMaxAskedBack = 4;
 /// A user that has cost so many processes is not served any more, until they come back.
 constexpr size_t kMaxHeldUp = 4;
 /// Of the connections that there may be, a user may have one part in so many waiting to be closed.
@@ -55,6 +57,11 @@ Manager::Manager(EventLoop& loop, BorrowedFd listening, Config config)
       pool_(loop, std::move(config.workers),
             {.on_message = [this](Worker& worker, Message message) { on_message(worker, std::move(message)); },
              .on_exit = [this](Worker& worker) { on_worker_exit(worker); },
+             .on_late_message =
+                 [this](Message message) {
+                     closers_.close(kNoUser, std::move(message.fd));
+                     closers_.close_socket(kNoUser, std::move(message.parcel));
+                 },
              .on_hopeless =
                  [this] {
                      log::error("No worker can live; giving up");
@@ -62,7 +69,7 @@ Manager::Manager(EventLoop& loop, BorrowedFd listening, Config config)
                  }}),
       reaper_(std::move(config.senses), [this](const std::vector<Watched>& dead) { release(dead); }),
       releases_(user_of_),
-      pins_([this](UniqueFd pin) { closers_.close(Closers::kNoUser, std::move(pin)); }) {}
+      pins_([this](UniqueFd pin) { closers_.close(kNoUser, std::move(pin)); }) {}
 
 Status Manager::start() {
     listening_source_ = TRY(loop_.watch_fd(listening_, EPOLLIN, [this] { accept_clients(); }));
@@ -91,7 +98,7 @@ void Manager::stop(Backlog backlog) {
     for (int i = 0; backlog == Backlog::kGoes && i < kMaxBacklog; ++i) {
         UniqueFd client(accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (!client) break;
-        closers_.close_socket(Closers::kNoUser, std::move(client));
+        closers_.close_socket(kNoUser, std::move(client));
     }
     while (Connection* connection = table_.any()) drop(*connection);
     pins_.let_go();
@@ -128,8 +135,7 @@ void Manager::dispatch() {
 // further worker.
 bool Manager::work_waits() {
     uint64_t now = sys::now_usec();
-    return job_waits() ||
-           table_.next([&](const Account& account) { return may_have_worker(account, now); }) != nullptr;
+    return job_waits() || table_.next([&](const Account& account) { return may_have_worker(account, now); }) != nullptr;
 }
 
 // Workers look at this before they linger or go on with a queue, and the manager looks at them after it has said so:
@@ -203,24 +209,26 @@ Manager::Step Manager::dispatch_connection() {
         return free > kReserve || load_of(account.user, now).in_flight == 0;
     });
     if (!connection) return Step::kNothingToDo;
-    Worker* worker = pool_.find_idle();
-    if (!worker) worker = claim_lingering();
+    Worker* worker = free_worker();
     if (!worker) return Step::kNothingToDo;
     share_.note(connection->account->user, now);
     hand_over(*worker, *connection);
     return Step::kDone;
 }
 
-// Takes the connection away from a lingering worker. Nothing of it has been read beyond the last answer, so that it can
-// go back among the idle ones; if there is a new request already, the event loop will say so.
-Worker* Manager::claim_lingering() {
+// Where there is no idle one, one that only keeps a connection for a next request is asked to give that back. It is not
+// taken away: while the worker has a copy of the connection, it might be the one that closes it last.
+Worker* Manager::free_worker() {
+    if (Worker* idle = pool_.find_idle()) return idle;
+    if (std::ranges::count_if(pool_.all(), [](const auto& worker) { return worker->is_asked_back; }) >= kMaxAskedBack)
+        return nullptr;
     for (auto& worker : pool_.all()) {
-        if (!worker->connection) continue;
-        if (worker->slot.exchange(WorkerState::kLingering, WorkerState::kClaimed) == Slot::Swap::kNotSo) continue;
-        Connection* old = table_.find(*worker->connection);
-        worker->connection.reset();
-        if (old && !watch(*old)) drop(*old);
-        return worker.get();
+        bool lingers = worker->connection && worker->slot.state() == WorkerState::kLingering;
+        if (!lingers || worker->is_asked_back) continue;
+        Message message;
+        message.type = MessageType::kGiveBack;
+        worker->is_asked_back = worker->channel.send(message).has_value();
+        break;
     }
     return nullptr;
 }
@@ -233,6 +241,7 @@ void Manager::hand_over(Worker& worker, Connection& connection) {
     message.peer = connection.peer;
     message.fd = UniqueFd(connection.fd.get());
     message.parcel = UniqueFd(connection.parcel.get());
+    message.rest = connection.takes_rest ? Message::Rest::kIsTaken : Message::Rest::kIsLeft;
     worker.given_at_usec = sys::now_usec();
     worker.user = connection.account->user;
     worker.slot.set_deadline_usec(worker.given_at_usec + pool::kReadingUsec);
@@ -260,6 +269,7 @@ void Manager::set_idle(Worker& worker) {
     worker.slot.set_state(WorkerState::kIdle);
     worker.slot.set_deadline_usec(0);
     worker.slot.set_demand(Slot::Demand::kNone);
+    worker.is_asked_back = false;
     worker.idle_since_usec = sys::now_usec();
 }
 
@@ -285,7 +295,7 @@ void Manager::on_message(Worker& worker, Message message) {
         case MessageType::kKeepMount:
             if (message.namespaces.size() == 1 && message.fd)
                 pins_.keep(message.namespaces.front(), std::move(message.fd));
-            closers_.close(Closers::kNoUser, std::move(message.fd));
+            closers_.close(kNoUser, std::move(message.fd));
             return;
         case MessageType::kLowOnRanges:
             if (std::ranges::none_of(jobs_, [](const Job& job) { return job.type == MessageType::kRefill; }))
@@ -299,8 +309,9 @@ void Manager::on_message(Worker& worker, Message message) {
 }
 
 void Manager::on_connection_back(Worker& worker, Message message) {
-    // A message about a connection that was claimed meanwhile, or evicted, concerns nobody.
-    if (worker.connection != message.connection_id) return closers_.close_socket(worker.user, std::move(message.parcel));
+    // Not of one that it has: a mistake of the worker.
+    if (worker.connection != message.connection_id)
+        return closers_.close_socket(worker.user, std::move(message.parcel));
     worker.connection.reset();
     set_idle(worker);
     share_.note(worker.user, sys::now_usec());

@@ -47,7 +47,9 @@ private:
     enum class Admission { kDone, kNoneLeft };
     Admission accept_one();
     void bound_share(Account& account);
+    size_t excess() const;
     Admission make_room();
+    Admission pause_accepting();
     bool may_have_parcel(const Connection& connection) const;
     void examine(Connection& connection);
     Status watch(Connection& connection);
@@ -73,7 +75,7 @@ private:
     FairShare::Company company_of(Uid user, uint64_t now_usec) const;
     bool is_held_up(Uid user) const;
     bool may_have_worker(const Account& account, uint64_t now_usec) const;
-    Worker* claim_lingering();
+    Worker* free_worker();
     void refuse_hand_over(Worker& worker, Connection& connection, const Error& error);
     bool is_over_share(Uid user, uint64_t now_usec) const;
     void hand_over(Worker& worker, Connection& connection);

@@ -23,8 +23,9 @@ namespace nsr::manager {
 namespace {
 
 constexpr uint64_t kLockUsec = 10'000'000;
-/// Descriptors that are no connections: workers (three each), the registry, the loop.
-constexpr size_t kReservedDescriptors = 512;
+/// Descriptors that are no connections: workers (three each), those that the kernel holds, processes that close,
+/// parcels, what waits to be closed, the registry, the loop.
+constexpr size_t kReservedDescriptors = 1024;
 
 Result<UniqueFd> make_directory(const std::string& path, mode_t mode) {
     TRY(sys::ensure_directory(sys::kCwd, path, mode));
@@ -117,7 +118,10 @@ Result<std::vector<Watched>> recover(service::Context& context, const KernelSide
     users.complete();
     context.taken.rebuild(TRY(context.store.taken_starts()));
     TRY(mark_unsafe_ranges(context, kernel, in_use));
-    if (context.level == policy::Level::kQuarantine) TRY(service::refill(context));
+    if (context.level == policy::Level::kQuarantine) {
+        TRY(service::forget_unused_ranges(context));
+        TRY(service::refill(context));
+    }
     return living;
 }
 

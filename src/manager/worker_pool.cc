@@ -20,6 +20,8 @@ namespace {
 
 constexpr size_t kMaxStarts = 250;
 constexpr uint64_t kStartWindowUsec = 2'000'000;
+/// From a start that failed to the next one.
+constexpr uint64_t kAgainUsec = 200'000;
 constexpr uint64_t kIdleUsec = 25'000'000;
 constexpr uint64_t kDeadlineGraceUsec = 1'000'000;
 /// A process that was killed is gone within this time, unless the kernel holds it.
@@ -68,7 +70,10 @@ void WorkerPool::refill() {
                          kStartWindowUsec / 1'000'000);
             return refill_timer_.fire_after(kStartWindowUsec);
         }
-        if (auto spawned = spawn(); !spawned) log::error("Cannot start a worker: {}", spawned.error().what());
+        auto spawned = spawn();
+        if (spawned) continue;
+        log::error("Cannot start a worker: {}", spawned.error().what());
+        return refill_timer_.fire_after(kAgainUsec);
     }
 }
 
@@ -258,8 +263,22 @@ void WorkerPool::stop(uint64_t grace_usec) {
     });
     for (auto& worker : workers_) kill_process(*worker);
     log_ended_until(sys::now_usec() + kStopDeathUsec, [](const Worker&) { return true; });
-    for (auto& worker : workers_) log::error("Worker {} is held in the kernel, and left behind", worker->pid);
+    for (auto& worker : workers_) {
+        log::error("Worker {} is held in the kernel, and left behind", worker->pid);
+        empty_channel(*worker);
+    }
+    for (auto& worker : lost_) empty_channel(*worker);
     workers_.clear();
+    lost_.clear();
+}
+
+// What lies there would be closed along with it.
+void WorkerPool::empty_channel(Worker& worker) {
+    for (;;) {
+        auto message = worker.channel.receive();
+        if (!message || !*message) return;
+        events_.on_late_message(std::move(**message));
+    }
 }
 
 // Forgets those that have ended, as long as one lives that is waited for.
@@ -272,8 +291,10 @@ void WorkerPool::log_ended_until(uint64_t end_usec, Predicate waited_for) {
         size_t index = 0;
         std::erase_if(workers_, [&](const auto& worker) {
             bool has_ended = polls[index++].revents != 0;
-            if (has_ended) log_exit(*worker);
-            return has_ended;
+            if (!has_ended) return false;
+            log_exit(*worker);
+            empty_channel(*worker);
+            return true;
         });
         bool is_over = std::ranges::none_of(workers_, [&](const auto& worker) { return waited_for(*worker); });
         if (is_over || sys::now_usec() >= end_usec) return;

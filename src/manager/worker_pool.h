@@ -43,7 +43,8 @@ struct Worker {
     bool ready = false;  ///< has said that it is up
     bool retiring = false;
     std::optional<uint64_t> connection;  ///< id of the one that it has, lingering included
-    Uid user;                            ///< whose connection that is or was
+    Uid user = kNoUser;                  ///< whose connection that is or was; kNoUser: it has a job, or had nothing yet
+    bool is_asked_back = false;          ///< to give back a connection that it keeps for a next request
     std::optional<Job> job;
     uint64_t given_at_usec = 0;
     uint64_t idle_since_usec = 0;
@@ -72,6 +73,8 @@ public:
         std::function<void(Worker&, pool::Message)> on_message;
         /// The process is gone; it is removed from the pool after this.
         std::function<void(Worker&)> on_exit;
+        /// A message that comes too late to be acted upon: its descriptors may be the last of their kind.
+        std::function<void(pool::Message)> on_late_message;
         /// No worker lives, and no more may be started for now: something is badly wrong.
         std::function<void()> on_hopeless;
     };
@@ -115,6 +118,7 @@ private:
     template <class Predicate>
     void log_ended_until(uint64_t end_usec, Predicate waited_for);
     void lose(Worker& worker);
+    void empty_channel(Worker& worker);
 
     EventLoop& loop_;
     Config config_;

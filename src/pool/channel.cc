@@ -14,6 +14,7 @@ struct Wire {
     MessageType type;
     uint32_t count;
     uint32_t has_fd, has_parcel;
+    Message::Rest rest;
     uint64_t connection_id;
     struct ucred peer;
     pid_t writer;
@@ -57,6 +58,7 @@ Status Channel::send(const Message& message) const {
     wire.writer = message.writer;
     wire.has_fd = message.fd ? 1 : 0;
     wire.has_parcel = message.parcel ? 1 : 0;
+    wire.rest = message.rest;
     wire.for_next_turn = message.for_next_turn;
     wire.owner = message.owner;
     std::array<struct iovec, 2> parts{
@@ -103,6 +105,7 @@ Result<std::optional<Message>> Channel::receive() const {
     if (wire.has_parcel) message.parcel = std::move(fds.back());
     if (wire.has_fd) message.fd = std::move(fds.front());
     message.type = wire.type;
+    message.rest = wire.rest;
     message.connection_id = wire.connection_id;
     message.peer = wire.peer;
     message.writer = wire.writer;

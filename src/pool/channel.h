@@ -15,11 +15,12 @@ namespace nsr::pool {
 
 enum class MessageType : uint32_t {
     // manager to worker
-    kServe,    ///< a connection, as the message's descriptor, and what was read from it before
-    kRelease,  ///< registrations whose namespace is dead, to be taken back
-    kRepair,   ///< a worker of this process id died: undo what it left half done
-    kRefill,   ///< mark fresh ranges ahead
-    kTidy,     ///< remove cgroups that were busy or large when their namespace died
+    kServe,     ///< a connection, as the message's descriptor, and what was read from it before
+    kGiveBack,  ///< the connection that the worker keeps for a next request; nothing if it has none
+    kRelease,   ///< registrations whose namespace is dead, to be taken back
+    kRepair,    ///< a worker of this process id died: undo what it left half done
+    kRefill,    ///< mark fresh ranges ahead
+    kTidy,      ///< remove cgroups that were busy or large when their namespace died
     // worker to manager
     kReady,             ///< up, and waiting
     kConnectionIdle,    ///< the connection has nothing more to say at present
@@ -41,6 +42,8 @@ struct Message {
     pid_t writer = 0;            ///< kRepair
     UniqueFd fd;                 ///< kServe, kKeepMount
     UniqueFd parcel;             ///< kServe, kConnectionParked; may be empty
+    /// kServe: whether the beginning of a message is to be taken in, since the client's buffer may be full.
+    enum class Rest : uint32_t { kIsLeft, kIsTaken } rest = Rest::kIsLeft;
     std::vector<NsIdentity> namespaces;
     uint32_t for_next_turn = 0;  ///< kJobDone: the last so many of the namespaces only wait for another turn
     Uid owner;                   ///< kRegistered

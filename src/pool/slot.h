@@ -16,7 +16,6 @@ enum class WorkerState : uint32_t {
     kReading,    ///< has a connection, and takes in what is there, or lets go of what it took in; no call is under way
     kBusy,       ///< is at a call or a job
     kLingering,  ///< has answered, and waits a moment for the next request on the same connection
-    kClaimed,    ///< was lingering when the manager took its connection away, to give it another one
 };
 
 /// For a worker to take in what is there, to refuse it, and to let go of its descriptors, in microseconds.
@@ -25,7 +24,7 @@ inline constexpr uint64_t kReadingUsec = 5'000'000;
 inline constexpr uint64_t kJobUsec = 60'000'000;
 
 /// A page of memory shared by the manager and one worker. It saves a message for each request: a worker that keeps a
-/// connection for its next request says so here, and the manager takes it back with one atomic exchange.
+/// connection for its next request says so here.
 class Slot {
 public:
     /// For the manager: a new page, in state kIdle, behind a descriptor that the worker inherits.
@@ -41,12 +40,6 @@ public:
 
     WorkerState state() const { return page_->state.load(); }
     void set_state(WorkerState state) { page_->state.store(state); }
-    enum class Swap { kDone, kNotSo };
-    /// Goes from one state to another, unless the other side was faster.
-    Swap exchange(WorkerState from, WorkerState to) {
-        return page_->state.compare_exchange_strong(from, to) ? Swap::kDone : Swap::kNotSo;
-    }
-
     /// When the manager will kill the worker, in microseconds of CLOCK_MONOTONIC; 0: it is idle or lingers. The manager
     /// sets it before it hands over anything: from then on until it is idle a worker is never without, since a client's
     /// descriptors can hold it in the kernel even while it only reads or closes.

@@ -154,7 +154,10 @@ Result<UsedSet::State> UsedSet::state_of(Uid start) const {
 
 Result<UsedSet::Supply> UsedSet::supply(const Pool& pool) const {
     Bitmap ready = TRY(fresh_.read(pool));
-    return ready.count() < kBlock / 2 ? Supply::kLow : Supply::kPlenty;
+    if (ready.count() >= kBlock / 2) return Supply::kPlenty;
+    // Where all ranges are used a refill would find none, each time.
+    Bitmap used = TRY(used_.read(pool));
+    return used.count() < pool.count() ? Supply::kLow : Supply::kPlenty;
 }
 
 Status UsedSet::refill(const Pool& pool, const Judge& judge) {

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 #include <xxhash.h>
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -90,6 +92,9 @@ Result<std::vector<uint32_t>> load_users(BorrowedFd state_dir) {
     auto marks = read_copy(state_dir);
     if (marks) return marks;
     if (marks.error().code() == ENOENT) return std::vector<uint32_t>();
+    // What cannot be read now may be in order.
+    constexpr std::array kDamage{EBADMSG, EPERM, ELOOP, EFBIG, ENXIO, EISDIR};
+    if (std::ranges::find(kDamage, marks.error().code()) == kDamage.end()) return marks;
     log::warning(
         "Copy of the table of users: {}; it is set aside as {}, and what users have used up before is forgotten",
         marks.error().what(), kDamagedName);

@@ -72,6 +72,10 @@ Status show_hidden(BorrowedFd cgroup, const DeadIds& ids) {
 Result<std::vector<CgroupId>> retake(BorrowedFd cgroup, const DeadIds& ids) {
     std::vector<CgroupId> below;
     TRY(show_hidden(cgroup, ids));
+    // The directory first: a program that still has the ids could otherwise make another one in it, after it was
+    // listed.
+    auto st = TRY(sys::stat_fd(cgroup));
+    if (is_affected(st, ids)) TRY(give_to_root(cgroup, st, ids));
     auto listing = TRY(CgroupListing::open(cgroup));
     for (;;) {
         auto entry = TRY(listing.next());
@@ -82,8 +86,6 @@ Result<std::vector<CgroupId>> retake(BorrowedFd cgroup, const DeadIds& ids) {
             TRY(retake_file(cgroup, entry.name, ids));
         }
     }
-    auto st = TRY(sys::stat_fd(cgroup));
-    if (is_affected(st, ids)) TRY(give_to_root(cgroup, st, ids));
     return below;
 }
 

@@ -88,7 +88,8 @@ Result<CgroupRelease::Work> CgroupRelease::remove(CgroupId id) {
         auto other = TRY(turn_.owned_cgroups().has_another(context_.store, registration_, id));
         if (other == registry::Taken::kTaken) return Work::kNone;
     }
-    Leftover leftover{.id = id, .owner = registration_.range->start, .user = registration_.owner};
+    Leftover leftover{
+        .id = id, .owner = registration_.range->start, .user = context_.users.user_of(registration_.owner)};
     auto owner = TRY(tree_.owner(id));
     if (!owner || *owner != leftover.owner || is_noted(context_, leftover)) return Work::kNone;
     CgroupWalk walk;
@@ -127,7 +128,11 @@ Released CgroupRelease::take_back() {
         log::warning("Cannot take back a cgroup of {}: {}", registration_.name, retaken.error().what());
         std::ranges::rotate(*walk, walk->end() - 1);  // the others need not wait for it
     }
-    if (auto saved = save(*walk); !saved) log::warning("{}", saved.error().what());
+    if (auto saved = save(*walk); !saved) {
+        // The next turn would only come as far as this one.
+        log::warning("{}", saved.error().what());
+        return Released::kFailed;
+    }
     return retaken ? Released::kInPart : Released::kFailed;
 }
 

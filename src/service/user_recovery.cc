@@ -76,4 +76,13 @@ void UserRecovery::complete() {
         log::warning("Cannot count the registrations of each user: {}", counted.error().what());
 }
 
+Status forget_unused_ranges(Context& context) {
+    for (const auto* pool : {&ranges::kContainerPool, &ranges::kDynamicPool}) {
+        auto spent = TRY(context.used_set->spent(*pool));
+        for (uint32_t index = 0; index < pool->count(); ++index)
+            if (!spent.test(index)) context.users.forget(pool->start_of(index));
+    }
+    return {};
+}
+
 }  // namespace nsr::service

@@ -32,4 +32,8 @@ private:
     std::vector<Holding> holdings_;
 };
 
+/// At the start at level `quarantine`: what was handed out at another level, and is not used up, counts against no
+/// user. Ranges that are in use are marked as used by then.
+Status forget_unused_ranges(Context& context);
+
 }  // namespace nsr::service

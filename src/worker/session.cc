@@ -29,13 +29,13 @@ constexpr uint64_t kTurnUsec = 10'000;
 }  // namespace
 
 Session::Session(const varlink::Server& server, Slot& slot, BorrowedFd manager, UniqueFd connection,
-                 const varlink::Peer& peer)
+                 const varlink::Peer& peer, varlink::Reader::Limits::Rest rest)
     : server_(server),
       slot_(slot),
       manager_(manager),
       connection_(std::move(connection)),
       peer_(peer),
-      reader_(connection_.borrow(), {.rest = varlink::Reader::Limits::Rest::kLeave}),
+      reader_(connection_.borrow(), {.rest = rest}),
       turn_end_usec_(sys::now_usec() + kTurnUsec) {
     peer_.socket = connection_.borrow();
 }
@@ -111,26 +111,23 @@ Session::End Session::park() {
     return End::kParked;
 }
 
-// Saves the way through the manager for a client that has more to ask. The manager can take the connection away at any
-// moment by changing the state, as long as no byte of a new request has been taken from the socket.
+// Saves the way through the manager for a client that has more to ask. The manager can ask for the connection at any
+// moment: nothing of it has been read beyond the last answer.
 std::optional<Session::End> Session::linger() {
     slot_.set_deadline_usec(0);
     slot_.set_state(WorkerState::kLingering);
-    // From here on the deadline is the manager's, unless the state can be changed back.
-    auto leave = [&](WorkerState to) { return slot_.exchange(WorkerState::kLingering, to) == Slot::Swap::kDone; };
+    bool more = false;
     if (slot_.demand() != Slot::Demand::kWaiting) {
         struct pollfd polls[2]{{connection_.get(), POLLIN, 0}, {manager_.get(), POLLIN, 0}};
         auto ready = sys::poll(polls, kLingerUsec);
-        bool more = ready && polls[0].revents != 0 && polls[1].revents == 0;
-        if (more) {
-            if (!leave(WorkerState::kReading)) return End::kTaken;
-            uint64_t now = sys::now_usec();
-            slot_.set_deadline_usec(now + pool::kReadingUsec);
-            turn_end_usec_ = now + kTurnUsec;
-            return std::nullopt;
-        }
+        more = ready && polls[0].revents != 0 && polls[1].revents == 0;
     }
-    return leave(WorkerState::kIdle) ? End::kIdle : End::kTaken;
+    uint64_t now = sys::now_usec();
+    slot_.set_deadline_usec(now + pool::kReadingUsec);
+    slot_.set_state(WorkerState::kReading);
+    if (!more) return End::kIdle;
+    turn_end_usec_ = now + kTurnUsec;
+    return std::nullopt;
 }
 
 }  // namespace nsr::worker

@@ -18,11 +18,10 @@ public:
         kIdle,    ///< nothing more to say at present, or enough for now: the manager may have it back
         kParked,  ///< the rest of a message has not come; parcel() has what did
         kClosed,  ///< over
-        kTaken,   ///< the manager has taken it back already
     };
 
     Session(const varlink::Server& server, pool::Slot& slot, BorrowedFd manager, UniqueFd connection,
-            const varlink::Peer& peer);
+            const varlink::Peer& peer, varlink::Reader::Limits::Rest rest);
 
     /// Begins with what an earlier worker has read. Errors: the connection is to be ended.
     Status resume(UniqueFd parcel);

@@ -51,6 +51,8 @@ Status Worker::work() {
 
 Status Worker::handle(Message message) {
     if (message.type == MessageType::kServe) return serve(std::move(message));
+    // It has been given back already.
+    if (message.type == MessageType::kGiveBack) return {};
     // Users cause jobs by what they let die. Where a line is about a registration, its owner is the one.
     log::OnBehalfOf unknown(log::kUnknownUser);
     return [&]() -> Status {
@@ -81,7 +83,9 @@ Status Worker::serve(Message message) {
     slot_.set_state(pool::WorkerState::kReading);  // from here on the request may have been read
     auto end = [&] {
         BorrowedFd connection = message.fd.borrow();
-        Session session(server_, slot_, channel_.fd(), std::move(message.fd), peer);
+        auto rest = message.rest == Message::Rest::kIsTaken ? varlink::Reader::Limits::Rest::kTake
+                                                            : varlink::Reader::Limits::Rest::kLeave;
+        Session session(server_, slot_, channel_.fd(), std::move(message.fd), peer, rest);
         auto resumed = message.parcel ? session.resume(std::move(message.parcel)) : Status();
         auto ended = resumed ? session.run([this] { look_after_stock(); }) : Session::End::kClosed;
         // The manager has a copy of the descriptor: closing this one would not end the connection for the client.
@@ -90,7 +94,6 @@ Status Worker::serve(Message message) {
         return ended;
     }();
     // Whatever the client sent is closed by now.
-    if (end == Session::End::kTaken) return {};
     answer.type = type_of(end);
     Status sent = channel_.send(answer);
     if (sent || !answer.parcel || sent.error().code() != ETOOMANYREFS) return sent;

@@ -16,6 +16,11 @@ protected:
         return connection;
     }
 
+    Connection* to_evict() {
+        return table.to_evict([this](Uid user) { return user == waiting_user ? size_t{100} : 0; });
+    }
+
+    Uid waiting_user = kNoUser;
     ConnectionTable table{8};
 };
 
@@ -47,14 +52,14 @@ TEST_F(ConnectionTableTest, TheHeaviestUserLosesItsLongestIdleOne) {
     Connection& second = add(1000);
     table.set_idle(first);
     table.set_idle(second);
-    EXPECT_EQ(table.to_evict(), &first);
+    EXPECT_EQ(to_evict(), &first);
     table.set_idle(first);  // it was active: now the other one has been idle longer
-    EXPECT_EQ(table.to_evict(), &second);
+    EXPECT_EQ(to_evict(), &second);
 }
 
 TEST_F(ConnectionTableTest, WhatAWorkerHasIsNotEvicted) {
     add(1000);
-    EXPECT_EQ(table.to_evict(), nullptr);
+    EXPECT_EQ(to_evict(), nullptr);
 }
 
 TEST_F(ConnectionTableTest, AUserWhoseConnectionsAllWaitIsNoBetterOff) {
@@ -62,7 +67,7 @@ TEST_F(ConnectionTableTest, AUserWhoseConnectionsAllWaitIsNoBetterOff) {
     table.set_waiting(add(1000));
     Connection& last = add(1000);
     table.set_waiting(last);
-    EXPECT_EQ(table.to_evict(), &last);
+    EXPECT_EQ(to_evict(), &last);
 }
 
 TEST_F(ConnectionTableTest, ForgetsWhatIsRemovedInAnyState) {
@@ -78,7 +83,7 @@ TEST_F(ConnectionTableTest, ForgetsWhatIsRemovedInAnyState) {
     EXPECT_EQ(table.size(), 0u);
     EXPECT_EQ(table.find(id), nullptr);
     EXPECT_EQ(next(), nullptr);
-    EXPECT_EQ(table.to_evict(), nullptr);
+    EXPECT_EQ(to_evict(), nullptr);
 }
 
 TEST_F(ConnectionTableTest, GivesEachConnectionAnotherId) {
@@ -109,7 +114,7 @@ TEST_F(ConnectionTableTest, HalfMessagesAreLookedAtInTurn) {
     EXPECT_EQ(first.account->partial.front(), &second);
     table.set_idle(other);
     EXPECT_EQ(table.looks().size(), 1u);
-    EXPECT_EQ(table.to_evict(), &second);
+    EXPECT_EQ(to_evict(), &second);
 }
 
 TEST_F(ConnectionTableTest, CountsParcels) {
@@ -123,6 +128,14 @@ TEST_F(ConnectionTableTest, CountsParcels) {
     EXPECT_TRUE(remains.parcel);
     EXPECT_EQ(remains.user, Uid(1000));
     EXPECT_EQ(table.parcels(), 0u);
+}
+
+TEST_F(ConnectionTableTest, WhatWaitsToBeClosedCounts) {
+    for (int i = 0; i < 3; ++i) table.set_idle(add(1000));
+    Connection& other = add(1001);
+    table.set_idle(other);
+    waiting_user = Uid(1001);
+    EXPECT_EQ(to_evict(), &other);
 }
 
 }  // namespace
