@@ -90,6 +90,10 @@ public:
     /// that are in nobody's way, and its ranges under that record alone; for remove() of the old one, which then leaves
     /// the ranges taken. Gives the new one; the same one if it is done again. EEXIST: there is no room.
     Result<Registration> set_aside(const Lock& lock, const Registration& registration);
+    enum class Ranges { kHeld, kElsewhere };
+    /// Whether the ranges that a registration lists are held by its record, or, since set_aside() was cut short, by
+    /// another one, which may even be released by now. kHeld where it lists none.
+    Result<Ranges> ranges_of(const Registration& registration) const;
 
     /// Whether the call that made a registration has come to its end. ENOENT: there is no entry.
     Result<Progress> progress(const Registration& registration) const;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The kernel gives the inode number of a dead namespace to the next one, which may be a stranger's. What is still to be
 // done for the ranges of the dead one must not be in its way.
-#include <unistd.h>
+#include <algorithm>
 
 #include "registry/directory.h"
 #include "registry/file_name.h"
@@ -34,6 +34,19 @@ Result<Registration> Store::make_aside(const Registration& registration) const {
         if (found && !*found && TRY(name_taken(aside.name)) == Taken::kFree) return aside;
     }
     return fail(EEXIST, "too many dead namespaces of one inode number");
+}
+
+Result<Store::Ranges> Store::ranges_of(const Registration& registration) const {
+    if (registration.is_transient()) {
+        auto holder = TRY(find_by_start(registration.range->start));
+        return holder && holder->userns == registration.userns ? Ranges::kHeld : Ranges::kElsewhere;
+    }
+    if (registration.delegates.empty()) return Ranges::kHeld;
+    auto delegation = TRY(find_delegation(registration.delegates.front().start));
+    NsInode own = registration.userns.inode;
+    bool held = delegation && (delegation->userns == own ||
+                               std::ranges::find(delegation->ancestors, own) != delegation->ancestors.end());
+    return held ? Ranges::kHeld : Ranges::kElsewhere;
 }
 
 // The entry first, as everywhere. A range has one record or the other at any time, so that it is never free.

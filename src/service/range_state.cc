@@ -49,8 +49,9 @@ Result<Taken> range_state_after_release(Context& context, const ParentView& pare
         auto obstacle = TRY(find_obstacle(context, parent, start));
         if (obstacle.state == Taken::kFree) return Taken::kFree;
         if (!obstacle.holder) return Taken::kTaken;
-        // Each round releases one registration, so this ends. It may be a stranger's, and large: one turn and no more.
-        if (TRY(release_if_dead(context, *obstacle.holder, 0)) == Holder::kAlive) return Taken::kTaken;
+        // Each round releases one registration, so this ends.
+        auto holder = TRY(release_if_dead(context, *obstacle.holder, LongRelease::kGoesOn));
+        if (holder == Holder::kAlive) return Taken::kTaken;
     }
 }
 

@@ -15,6 +15,9 @@ namespace {
 
 using registry::Registration;
 
+/// For links and cgroups of a registration that holds no range, and so is not set aside.
+constexpr uint64_t kPatienceUsec = 1'000'000;
+
 enum class Mapped { kNo, kYes };
 
 // Whether the namespace of a half-done call has ids by now. Where the kernel has no way to look, or cannot tell at
@@ -60,8 +63,8 @@ Status remove_released(Context& context, ReleaseTurn& turn, const Registration& 
     return {};
 }
 
-// What takes longer must not hold up who gets its inode number, which may be a stranger, or its name. The manager hears
-// of the new record before the old one goes, so that one of the two is always followed up.
+// The kernel gives the inode number to the next namespace that is made, which may be a stranger's. The manager hears of
+// the new record before the old one goes, so that one of the two is always followed up.
 Status set_aside(Context& context, ReleaseTurn& turn, const Registration& registration) {
     TRY(mark_unwatched(context, registration));
     TRY(forget_release(context, registration));
@@ -76,15 +79,15 @@ Status set_aside(Context& context, ReleaseTurn& turn, const Registration& regist
     return {};
 }
 
-// Nothing but ranges is worth it.
-bool may_be_set_aside(const Registration& registration) {
-    return !registration.starts().empty() && !registry::is_set_aside(registration.userns);
+bool gives_way(const Registration& registration, LongRelease how) {
+    return how == LongRelease::kGivesWay && !registration.starts().empty() &&
+           !registry::is_set_aside(registration.userns);
 }
 
 // Without a word of its death it may be alive, or another worker may just have released it: only in a turn is that
 // certain.
 Result<TurnOutcome> release_in_turn(Context& context, ReleaseTurn& turn, const NsIdentity& identity,
-                                    std::string_view name) {
+                                    std::string_view name, LongRelease how) {
     // Another worker may have released it meanwhile, and somebody else have its name, and links of the same names, by
     // now; or its inode number, which is all that some kernels know a namespace by.
     auto current = TRY(context.store.find_by_inode(identity.inode));
@@ -94,8 +97,11 @@ Result<TurnOutcome> release_in_turn(Context& context, ReleaseTurn& turn, const N
     log::OnBehalfOf owner(current->owner);
     // Without the registry's own lock: this may take a while.
     if (release_links(turn, *current) == Released::kInPart) return TurnOutcome::kMore;
-    auto cgroups = release_cgroups(context, turn, *current);
-    if (cgroups != Released::kAll && !may_be_set_aside(*current))
+    // What was set aside has the cgroups, too. Its ranges, and ids in the cgroups, may be another's by now.
+    auto ranges = TRY(context.store.ranges_of(*current));
+    bool all_elsewhere = ranges == registry::Store::Ranges::kElsewhere;
+    auto cgroups = all_elsewhere ? Released::kAll : release_cgroups(context, turn, *current);
+    if (cgroups != Released::kAll && !gives_way(*current, how))
         return cgroups == Released::kInPart ? TurnOutcome::kMore : TurnOutcome::kNotNow;
     TRY(cgroups == Released::kAll ? remove_released(context, turn, *current) : set_aside(context, turn, *current));
     return TurnOutcome::kGone;
@@ -104,16 +110,16 @@ Result<TurnOutcome> release_in_turn(Context& context, ReleaseTurn& turn, const N
 }  // namespace
 
 Result<TurnOutcome> release_in_turn(Context& context, ReleaseTurn& turn, const NsIdentity& identity) {
-    return release_in_turn(context, turn, identity, {});
+    return release_in_turn(context, turn, identity, {}, LongRelease::kGoesOn);
 }
 
-// Others get their turns in between.
-Result<Holder> release_if_dead(Context& context, const Registration& registration, uint64_t patience_usec) {
+// Others get their turns in between. What may be a stranger's gets one.
+Result<Holder> release_if_dead(Context& context, const Registration& registration, LongRelease how) {
     if (life_of(context, registration.userns) == namespaces::Life::kAlive) return Holder::kAlive;
-    uint64_t end_usec = sys::now_usec() + patience_usec;
+    uint64_t end_usec = sys::now_usec() + (how == LongRelease::kGivesWay ? kPatienceUsec : 0);
     for (;;) {
         auto turn = TRY(ReleaseTurn::begin(context));
-        auto outcome = TRY(release_in_turn(context, turn, registration.userns, registration.name));
+        auto outcome = TRY(release_in_turn(context, turn, registration.userns, registration.name, how));
         if (outcome == TurnOutcome::kGone) return Holder::kGone;
         if (outcome == TurnOutcome::kNotNow) return Holder::kAlive;
         if (sys::now_usec() >= end_usec) return Holder::kAlive;

@@ -7,15 +7,15 @@ namespace nsr::service {
 
 enum class Holder { kGone, kAlive };
 
-/// How long a caller waits for the release of what is its own.
-inline constexpr uint64_t kReleasePatienceUsec = 1'000'000;
+/// What becomes of a registration whose cgroups take more than one turn. kGoesOn: it stays as it is meanwhile.
+/// kGivesWay: a caller needs its inode number or its name; they are free at once, and its ranges are held by a record
+/// that is set aside (Store::set_aside()), whose release goes on by itself.
+enum class LongRelease { kGoesOn, kGivesWay };
 
 /// Takes back a registration if its namespace is certainly dead: all that was recorded for it, the record itself last.
-/// In one turn, or as many as begin within `patience_usec`. kAlive also where nobody can tell, and where more is left
-/// than that. kGone also where only its ranges are not free yet, since that takes longer: they are held by a record
-/// that is set aside (Store::set_aside()), and whose release goes on by itself.
+/// kAlive also where nobody can tell, and where it goes on: its ids are in use still.
 Result<Holder> release_if_dead(Context& context, const registry::Registration& registration,
-                               uint64_t patience_usec = kReleasePatienceUsec);
+                               LongRelease how = LongRelease::kGivesWay);
 
 /// What became of a namespace in one turn of releases. kMore: its release goes on at the next turn. kNotNow: it lives,
 /// or nobody can tell, or something could not be taken back.

@@ -71,12 +71,13 @@ class ReleaseTurns(DaemonTest):
             times.append(self.release_another(len(times)))
         print('released in', ' '.join('%.2f' % took for took in times), file=sys.stderr)
         self.assertLess(max(times), BOUND)
-        self.assertGreater(len(times), 2, 'the work was over too early')
+        return len(times)
 
     def test_large_tree(self):
         one, _ = self.make_tree(BIG_USER, LARGE)
         one.close()
-        self.check_others(lambda: self.has_range(one))
+        count = self.check_others(lambda: self.has_range(one))
+        self.assertGreater(count, 2, 'the work was over too early')
 
     def test_many_with_cgroups_of_one_user(self):
         selfs = []
@@ -133,7 +134,6 @@ class ReleaseTurns(DaemonTest):
         one, large = self.make_tree(BIG_USER, LARGE)
         other, small = self.make_tree(OTHER_USER, 300)
         one.close()
-        wait_until(lambda: not self.is_registered(one), 'begin of the release')
         other.close()
         wait_until(lambda: not os.path.exists(small.path), 'cgroups of another user removed')
         self.assertTrue(os.path.exists(large.path), 'the work was over too early')

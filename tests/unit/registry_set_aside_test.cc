@@ -72,6 +72,8 @@ TEST_F(SetAsideTest, IsTheSameIfItIsDoneAgain) {
     add(dead);
     Registration aside = record_aside(dead);
     EXPECT_EQ(record_aside(dead), aside);
+    EXPECT_EQ(*store.ranges_of(dead), Store::Ranges::kElsewhere);
+    EXPECT_EQ(*store.ranges_of(aside), Store::Ranges::kHeld);
     remove(dead);
     EXPECT_EQ(taken(524288), Taken::kTaken);
     remove(aside);
@@ -109,6 +111,21 @@ TEST_F(SetAsideTest, KeepsDelegatedRangesUntilTheEnd) {
     remove(aside);
     EXPECT_EQ((*store.find_delegation(Uid(kRange)))->userns, above.userns.inode);
     remove(above);
+    EXPECT_TRUE(scratch.files().empty());
+}
+
+TEST_F(SetAsideTest, OfOneWithoutARangeOfItsOwn) {
+    EXPECT_EQ(*store.ranges_of(plain(9, "b")), Store::Ranges::kHeld);
+    dead = plain(5, "a");
+    dead.range = TransientRange{1, Uid(1000), 0, Gid(1000), 0};
+    add(dead = with_delegates(dead, {kRange}));
+    EXPECT_EQ(*store.ranges_of(dead), Store::Ranges::kHeld);
+    Registration aside = record_aside(dead);
+    EXPECT_EQ(*store.ranges_of(dead), Store::Ranges::kElsewhere);
+    EXPECT_EQ(*store.ranges_of(aside), Store::Ranges::kHeld);
+    remove(aside);
+    EXPECT_EQ(*store.ranges_of(dead), Store::Ranges::kElsewhere);
+    remove(dead);
     EXPECT_TRUE(scratch.files().empty());
 }
 
