@@ -187,8 +187,8 @@ OrFault<void> Allocation::choose_ranges(RangePicker& own_picker, RangePicker& co
 OrFault<void> Allocation::reserve_ranges() {
     std::string delegates_name = wish_.name + "/delegates";
     for (int race = 0; race < kMaxRaces; ++race) {
-        RangePicker own_picker(context_, parent_, *ranges::pool_for_size(wish_.size), wish_.name);
-        RangePicker container_picker(context_, parent_, ranges::kContainerPool, delegates_name);
+        RangePicker own_picker(context_, parent_, *ranges::pool_for_size(wish_.size), wish_.name, peer_.uid);
+        RangePicker container_picker(context_, parent_, ranges::kContainerPool, delegates_name, peer_.uid);
         own_picker.ask_host_about(wish_.name);
         OrFault<void> chosen = require_share();
         if (chosen) chosen = choose_ranges(own_picker, container_picker);

@@ -9,16 +9,18 @@ namespace nsr::service {
 
 using registry::Taken;
 
-RangePicker::RangePicker(Context& context, const ParentView& parent, const ranges::Pool& pool, std::string_view name)
+RangePicker::RangePicker(Context& context, const ParentView& parent, const ranges::Pool& pool, std::string_view name,
+                         Uid caller)
     : context_(context),
       parent_(parent),
       pool_(pool),
       candidates_(pool, parent.one_to_one(), name),
+      caller_(caller),
       host_deadline_usec_(sys::now_usec() + kHostIdsTimeoutUsec) {}
 
 Result<Taken> RangePicker::look_everywhere(Uid start) {
     if (given_.contains(start)) return Taken::kTaken;
-    if (TRY(range_state_after_release(context_, parent_, start)) == Taken::kTaken) return Taken::kTaken;
+    if (TRY(range_state_after_release(context_, parent_, start, caller_)) == Taken::kTaken) return Taken::kTaken;
     // Below a namespace that was given its ids, the host's users have been looked at when it got them.
     if (!parent_.is_own()) return Taken::kFree;
     if (context_.used_set && context_.level != policy::Level::kQuarantine &&

@@ -14,7 +14,8 @@ namespace nsr::service {
 class RangePicker {
 public:
     /// `name` decides which ranges are tried first.
-    RangePicker(Context& context, const ParentView& parent, const ranges::Pool& pool, std::string_view name);
+    RangePicker(Context& context, const ParentView& parent, const ranges::Pool& pool, std::string_view name,
+                Uid caller);
 
     /// Has the host asked about the name `ns-<name>-0` along with the first range, which saves a round of questions.
     void ask_host_about(std::string_view name) { host_name_ = name; }
@@ -35,6 +36,7 @@ private:
     const ParentView& parent_;
     const ranges::Pool& pool_;
     ranges::Candidates candidates_;
+    Uid caller_;
     uint64_t host_deadline_usec_;  ///< for all questions to the host together
     std::set<Uid> given_;
     std::string_view host_name_;

@@ -44,11 +44,14 @@ Result<Taken> range_state(const Context& context, const ParentView& parent, Uid 
     return obstacle.state;
 }
 
-Result<Taken> range_state_after_release(Context& context, const ParentView& parent, Uid start) {
+Result<Taken> range_state_after_release(Context& context, const ParentView& parent, Uid start, Uid caller) {
+    Uid user = context.users.user_of(caller);
     for (;;) {
         auto obstacle = TRY(find_obstacle(context, parent, start));
         if (obstacle.state == Taken::kFree) return Taken::kFree;
         if (!obstacle.holder) return Taken::kTaken;
+        bool is_helped = !parent.is_own() || context.users.user_of(obstacle.holder->owner) == user;
+        if (!is_helped) return Taken::kTaken;
         // Each round releases one registration, so this ends.
         auto holder = TRY(release_if_dead(context, *obstacle.holder, LongRelease::kGoesOn));
         if (holder == Holder::kAlive) return Taken::kTaken;

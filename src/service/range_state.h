@@ -10,7 +10,9 @@ namespace nsr::service {
 /// or to that parent. Changes nothing and takes no lock.
 Result<registry::Taken> range_state(const Context& context, const ParentView& parent, Uid start);
 
-/// The same, but a registration of a dead namespace that is in the way is released first. Not with the lock held.
-Result<registry::Taken> range_state_after_release(Context& context, const ParentView& parent, Uid start);
+/// The same, but a registration of a dead namespace that is in the way is released first: one that counts as the
+/// caller's user (ranges/user_table.h), and any below a namespace with delegated ranges, which has few. A release can
+/// take a while, and where there are many ranges another one is free. Not with the lock held.
+Result<registry::Taken> range_state_after_release(Context& context, const ParentView& parent, Uid start, Uid caller);
 
 }  // namespace nsr::service
