@@ -100,7 +100,7 @@ void Manager::accept_clients() {
     dispatch();
 }
 
-// The only way out of the table: whoever closes the last reference may have to wait for as long as the client likes.
+// The only way out of the table: the process that closes the last reference waits for as long as the client likes.
 void Manager::drop(Connection& connection) {
     Remains remains = table_.remove(connection);
     closers_.close_socket(remains.user, std::move(remains.socket));

@@ -188,7 +188,8 @@ void Closers::on_ready(Closer& closer) {
 
 void Closers::on_exit(Closer& closer) {
     waitpid(closer.pid, nullptr, WNOHANG);
-    // It was killed by somebody else before it was ready: its descriptors are still ours.
+    // It was killed before it was ready, by the kernel for want of memory or by an administrator: its descriptors are
+    // still ours.
     if (!closer.fds.empty()) std::ranges::move(closer.fds, std::back_inserter(waiting_of(closer.user)));
     auto place = std::ranges::find_if(closers_, [&](const auto& candidate) { return candidate.get() == &closer; });
     closers_.erase(place);

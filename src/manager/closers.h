@@ -16,7 +16,7 @@ namespace nsr::manager {
 
 /// Closes descriptors whose close(2) a client can make as slow as it likes: a socket with descriptors in its queue, the
 /// last pin of a mount. A throw-away process gets a copy of them, the manager closes its own copies, which are not the
-/// last ones then, and kills the process, whose end in the kernel nobody waits for (doc/decisions/who-closes.md).
+/// last ones then, and kills the process. No process waits for its end in the kernel (doc/decisions/who-closes.md).
 class Closers {
 public:
     /// Processes of one user, and in all. What comes beyond stays open until one of them is gone.

@@ -66,7 +66,7 @@ Result<Unfinished> open_parcel(BorrowedFd parcel) {
     unfinished.text.resize(static_cast<size_t>(st.st_size));
     TRY(sys::read_at(text.front().borrow(), unfinished.text, 0));
     auto fds = take(parcel);
-    // Without descriptors there is no second packet, and nobody is left who could send one.
+    // Without descriptors there is no second packet. The sending end is closed, so that none can come.
     if (fds) unfinished.fds = *std::move(fds);
     return unfinished;
 }
