@@ -45,7 +45,7 @@ Manager::Admission Manager::accept_one() {
     if (!fd) {
         if (errno == EINTR || errno == ECONNABORTED) return Admission::kDone;
         if (errno != EMFILE && errno != ENFILE) return Admission::kNoneLeft;
-        Connection* victim = table_.to_evict([this](Uid user) { return closers_.waiting(user); });
+        Connection* victim = to_evict();
         if (!victim || closers_.waiting() > kMaxOverdraft) return pause_accepting();
         drop(*victim);
         return Admission::kDone;
@@ -78,10 +78,19 @@ size_t Manager::excess() const {
     return all > table_.limit() ? all - table_.limit() : 0;
 }
 
+// Of the user who has most, what waits to be closed included. Where that one has nothing that could be given up, no
+// other user loses a connection for it.
+Connection* Manager::to_evict() const {
+    Connection* victim = table_.to_evict([this](Uid user) { return closers_.waiting(user); });
+    if (!victim) return nullptr;
+    size_t weight = victim->account->connections + closers_.waiting(victim->account->user);
+    return weight >= closers_.most_waiting() ? victim : nullptr;
+}
+
 // What is dropped may have to wait until a process closes it, and takes a descriptor until then.
 Manager::Admission Manager::make_room() {
     for (int i = 0; i < kMaxEvictions && excess() > 0; ++i) {
-        Connection* victim = table_.to_evict([this](Uid user) { return closers_.waiting(user); });
+        Connection* victim = to_evict();
         if (!victim) break;
         drop(*victim);
     }

@@ -112,6 +112,12 @@ size_t Closers::waiting(Uid user) const {
     return found == waiting_.end() ? 0 : found->fds.size();
 }
 
+size_t Closers::most_waiting() const {
+    size_t most = 0;
+    for (const auto& waiting : waiting_) most = std::max(most, waiting.fds.size());
+    return most;
+}
+
 bool Closers::may_start(const Waiting& waiting) const {
     auto running = static_cast<size_t>(
         std::ranges::count_if(closers_, [&](const auto& closer) { return closer->user == waiting.user; }));

@@ -44,6 +44,8 @@ public:
     /// Descriptors that are not closed yet.
     size_t waiting() const { return waiting_count_; }
     size_t waiting(Uid user) const;
+    /// Of the user of whom most wait.
+    size_t most_waiting() const;
     /// Processes of this user whose end takes long.
     size_t count_held(Uid user) const;
     /// Begins to close what waits, by one process; a timer calls it.

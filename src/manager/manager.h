@@ -48,6 +48,7 @@ private:
     Admission accept_one();
     void bound_share(Account& account);
     size_t excess() const;
+    Connection* to_evict() const;
     Admission make_room();
     Admission pause_accepting();
     bool may_have_parcel(const Connection& connection) const;
