@@ -12,7 +12,7 @@ LARGE = 24000
 SELFS, EACH = 254, 16
 BIG_USER, OTHER_USER = 1000, 1001
 # In seconds; the bound for a release of another user's.
-BOUND = 1
+BOUND = 3  # seconds; that it is one on a quiet machine is shown by the bench
 
 
 class ReleaseTurns(DaemonTest):
