@@ -11,8 +11,8 @@ from nslib import CFD, CGROUP, UFD, Cgroup, Conn, attempt, eq, make_userns, run_
 LARGE = 24000
 SELFS, EACH = 254, 16
 BIG_USER, OTHER_USER = 1000, 1001
-# In seconds; the bound for a release of another user's.
-BOUND = 3  # seconds; that it is one on a quiet machine is shown by the bench
+# In seconds, for the release of another user's namespace. On a quiet machine it takes less than one, as the bench shows.
+BOUND = 3
 
 
 class ReleaseTurns(DaemonTest):
