@@ -13,12 +13,12 @@ enum class Holder { kGone, kAlive };
 enum class LongRelease { kGoesOn, kGivesWay };
 
 /// Takes back a registration if its namespace is certainly dead: all that was recorded for it, the record itself last.
-/// kAlive also where nobody can tell, and where it goes on: its ids are in use still.
+/// kAlive also where the kernel does not tell, and where it goes on: its ids are in use still.
 Result<Holder> release_if_dead(Context& context, const registry::Registration& registration,
                                LongRelease how = LongRelease::kGivesWay);
 
 /// What became of a namespace in one turn of releases. kMore: its release goes on at the next turn. kNotNow: it lives,
-/// or nobody can tell, or something could not be taken back.
+/// or the kernel does not tell, or something could not be taken back.
 enum class TurnOutcome { kGone, kMore, kNotNow };
 
 /// The same for the registration of a namespace, if there is one; another namespace with the same inode number is left

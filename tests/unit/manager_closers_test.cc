@@ -109,7 +109,7 @@ TEST_F(ClosersTest, AProcessThatDiesEarlyIsMadeAgain) {
     auto witness = Witness::make();
     closers->close(Uid(1000), std::move(witness.writing));
     closers->work();
-    // Before it could say that it is ready, or after: whoever kills it must not make the manager the last holder.
+    // Before it could say that it is ready, or after: its death must not make the manager the last holder.
     std::string children = *sys::read_file_at(sys::kCwd, fmt::format("/proc/self/task/{}/children", getpid()), 4096);
     for (const char* at = children.c_str(); *at;) {
         char* end = nullptr;
