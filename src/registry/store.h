@@ -87,8 +87,8 @@ public:
     Status remove(const Lock& lock, const Registration& registration);
 
     /// Records a registration of a dead namespace whose links are removed once more, under an inode number and a name
-    /// that are in no caller's way, and its ranges under that record alone; for remove() of the old one, which then leaves
-    /// the ranges taken. Gives the new one; the same one if it is done again. EEXIST: there is no room.
+    /// that are in no caller's way, and its ranges under that record alone; for remove() of the old one, which then
+    /// leaves the ranges taken. Gives the new one; the same one if it is done again. EEXIST: there is no room.
     Result<Registration> set_aside(const Lock& lock, const Registration& registration);
     enum class Ranges { kHeld, kElsewhere };
     /// Whether the ranges that a registration lists are held by its record, or, since set_aside() was cut short, by
