@@ -91,6 +91,7 @@ void Closers::close(Uid user, UniqueFd fd) {
     if (!fd) return;
     waiting_of(user).push_back(std::move(fd));
     ++waiting_count_;
+    ++waiting_by_user_[user];
     arm(collect_usec_);
 }
 
@@ -108,14 +109,20 @@ std::vector<UniqueFd>& Closers::waiting_of(Uid user) {
 }
 
 size_t Closers::waiting(Uid user) const {
-    auto found = std::ranges::find(waiting_, user, &Waiting::user);
-    return found == waiting_.end() ? 0 : found->fds.size();
+    auto found = waiting_by_user_.find(user);
+    return found == waiting_by_user_.end() ? 0 : found->second;
 }
 
 size_t Closers::most_waiting() const {
     size_t most = 0;
-    for (const auto& waiting : waiting_) most = std::max(most, waiting.fds.size());
+    for (const auto& [user, count] : waiting_by_user_) most = std::max(most, count);
     return most;
+}
+
+void Closers::discount(Uid user, size_t closed) {
+    waiting_count_ -= closed;
+    auto count = waiting_by_user_.find(user);
+    if ((count->second -= closed) == 0) waiting_by_user_.erase(count);
 }
 
 bool Closers::may_start(const Waiting& waiting) const {
@@ -182,7 +189,7 @@ Status Closers::start_closer(Waiting& waiting) {
 void Closers::on_ready(Closer& closer) {
     struct pollfd ended{closer.pidfd.get(), POLLIN, 0};
     if (closer.killed_at_usec != 0 || ::poll(&ended, 1, 0) != 0) return closer.ready_source.disable();
-    waiting_count_ -= closer.fds.size();
+    discount(closer.user, closer.fds.size());
     closer.fds.clear();
     kill_holder(closer.pidfd.borrow());
     closer.killed_at_usec = sys::now_usec();
@@ -209,6 +216,7 @@ void Closers::finish() {
     for (auto& closer : closers_) std::ranges::move(closer->fds, std::back_inserter(fds));
     waiting_.clear();
     waiting_count_ = 0;
+    waiting_by_user_.clear();
     closers_.clear();
     if (fds.empty()) return;
     std::vector<int> numbers;

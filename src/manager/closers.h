@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "base/fd.h"
@@ -41,7 +42,7 @@ public:
     /// Anything else: by a process.
     void close(Uid user, UniqueFd fd);
 
-    /// Descriptors that are not closed yet.
+    /// Descriptors that are not closed yet, those included whose process is just starting.
     size_t waiting() const { return waiting_count_; }
     size_t waiting(Uid user) const;
     /// Of the user of whom most wait.
@@ -75,6 +76,7 @@ private:
     bool may_start(const Waiting& waiting) const;
     Status start_closer(Waiting& waiting);
     std::vector<UniqueFd>& waiting_of(Uid user);
+    void discount(Uid user, size_t closed);
     void on_ready(Closer& closer);
     void on_exit(Closer& closer);
     void arm(uint64_t usec);
@@ -85,6 +87,7 @@ private:
     Source timer_;
     bool armed_ = false;
     size_t waiting_count_ = 0;
+    std::unordered_map<Uid, size_t> waiting_by_user_;  // no zeros; in sum waiting_count_
     uint64_t collect_usec_;
     std::deque<Waiting> waiting_;  // each user once
     std::vector<std::unique_ptr<Closer>> closers_;

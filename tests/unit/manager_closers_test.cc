@@ -89,6 +89,17 @@ TEST_F(ClosersTest, WhatLiesInTheQueueIsClosedByAProcess) {
     EXPECT_EQ(closers->waiting(), 0u);
 }
 
+TEST_F(ClosersTest, WhatWaitsForItsProcessToStartIsStillItsUsers) {
+    auto witness = Witness::make();
+    closers->close(Uid(1000), std::move(witness.writing));
+    closers->work();
+    EXPECT_EQ(closers->waiting(), 1u);
+    EXPECT_EQ(closers->waiting(Uid(1000)), 1u);
+    EXPECT_EQ(closers->most_waiting(), 1u);
+    EXPECT_TRUE(run_until([&] { return witness.is_gone() && closers->waiting() == 0; }));
+    EXPECT_EQ(closers->most_waiting(), 0u);
+}
+
 TEST_F(ClosersTest, UsersDoNotShareAProcess) {
     auto first = Witness::make(), second = Witness::make();
     closers->close(Uid(1000), std::move(first.writing));
