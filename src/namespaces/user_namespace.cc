@@ -36,7 +36,7 @@ Status require_plain_open_flags(BorrowedFd fd, int allowed) {
     return {};
 }
 
-Result<UserNamespace> UserNamespace::from_descriptor(UniqueFd fd) {
+Result<UserNamespace> UserNamespace::from_descriptor(UniqueFd&& fd) {
     struct statfs fs{};
     int result = fstatfs(fd.get(), &fs);
     int code = errno;

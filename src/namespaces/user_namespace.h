@@ -13,9 +13,9 @@ namespace nsr::namespaces {
 /// alive (user_namespaces(7)), so it must not outlive the call that it came with (doc/architecture.md, rule 7).
 class UserNamespace {
 public:
-    /// Takes a descriptor from anywhere. Errors: EREMOTEIO for open flags other than those of a plain read-only open,
-    /// EINVAL for anything that is not a user namespace.
-    static Result<UserNamespace> from_descriptor(UniqueFd fd);
+    /// Takes a descriptor from anywhere; after an error its caller still has it. Errors: EREMOTEIO for open flags other
+    /// than those of a plain read-only open, EINVAL for anything that is not a user namespace.
+    static Result<UserNamespace> from_descriptor(UniqueFd&& fd);
     /// The one that the calling process is in.
     static Result<UserNamespace> own();
 

@@ -71,7 +71,7 @@ Status give_all(const std::vector<Item>& items, Uid uid, Gid gid) {
 
 }  // namespace
 
-Result<Cgroup> Cgroup::from_descriptor(UniqueFd fd) {
+Result<Cgroup> Cgroup::from_descriptor(UniqueFd&& fd) {
     TRY(namespaces::require_plain_open_flags(fd.borrow(), O_DIRECTORY | O_NOFOLLOW));
     TRY(require_cgroup2_directory(fd.borrow()));
     CgroupId id = TRY(cgroup_id(fd.borrow()));

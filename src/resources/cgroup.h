@@ -13,10 +13,10 @@ namespace nsr::resources {
 /// section 2, AddControlGroupToUserNamespace).
 class Cgroup {
 public:
-    /// Takes a descriptor from anywhere. Errors: EREMOTEIO for open flags other than those of a plain read-only open
-    /// (O_DIRECTORY and O_NOFOLLOW are fine), EINVAL for anything that is not a directory of cgroup2 and for the root
-    /// of the whole tree, ENODEV for a cgroup that was removed.
-    static Result<Cgroup> from_descriptor(UniqueFd fd);
+    /// Takes a descriptor from anywhere; after an error its caller still has it. Errors: EREMOTEIO for open flags other
+    /// than those of a plain read-only open (O_DIRECTORY and O_NOFOLLOW are fine), EINVAL for anything that is not a
+    /// directory of cgroup2 and for the root of the whole tree, ENODEV for a cgroup that was removed.
+    static Result<Cgroup> from_descriptor(UniqueFd&& fd);
 
     /// Never used twice in a boot: see cgroup_tree.h.
     CgroupId id() const { return id_; }

@@ -62,7 +62,7 @@ Result<Holds> superblock_holds(BorrowedFd dir) {
 
 }  // namespace
 
-Result<Mount> Mount::from_descriptor(UniqueFd fd) {
+Result<Mount> Mount::from_descriptor(UniqueFd&& fd) {
     TRY(namespaces::require_plain_open_flags(fd.borrow(), O_PATH | O_DIRECTORY | O_NOFOLLOW));
     // AT_STATX_DONT_SYNC: a server behind a network or FUSE mount is not asked, and cannot keep us waiting.
     struct statx st{};

@@ -17,7 +17,7 @@ public:
     /// Takes a descriptor from anywhere: of a detached or attached mount, its root or not. Errors: ENOTDIR for what is
     /// no directory, EREMOTEIO for open flags other than those of a plain read-only open (O_PATH, O_DIRECTORY and
     /// O_NOFOLLOW are fine).
-    static Result<Mount> from_descriptor(UniqueFd fd);
+    static Result<Mount> from_descriptor(UniqueFd&& fd);
 
     /// Unique in this boot from Linux 6.8 on (STATX_MNT_ID_UNIQUE), else reused once the mount is gone.
     uint64_t id() const { return id_; }

@@ -13,7 +13,7 @@
 
 namespace nsr::resources {
 
-Result<NetworkNamespace> NetworkNamespace::from_descriptor(UniqueFd fd) {
+Result<NetworkNamespace> NetworkNamespace::from_descriptor(UniqueFd&& fd) {
     struct statfs fs{};
     int result = fstatfs(fd.get(), &fs);
     int code = errno;

@@ -13,10 +13,10 @@ namespace nsr::resources {
 /// alive, so it must not outlive the call that it came with.
 class NetworkNamespace {
 public:
-    /// Takes a descriptor from anywhere. Errors: EREMOTEIO for open flags other than those of a plain read-only open,
-    /// EINVAL for anything that is not a network namespace and for the service's own, EPERM for one whose owner is
-    /// neither the service's user namespace nor below it.
-    static Result<NetworkNamespace> from_descriptor(UniqueFd fd);
+    /// Takes a descriptor from anywhere; after an error its caller still has it. Errors: EREMOTEIO for open flags other
+    /// than those of a plain read-only open, EINVAL for anything that is not a network namespace and for the service's
+    /// own, EPERM for one whose owner is neither the service's user namespace nor below it.
+    static Result<NetworkNamespace> from_descriptor(UniqueFd&& fd);
 
     BorrowedFd fd() const { return fd_.borrow(); }
     /// The user namespace that owns it (ioctl_ns(2), NS_GET_USERNS).

@@ -23,7 +23,7 @@ constexpr std::array<varlink::Field, 2> kFields{{
 constexpr size_t kMaxControlGroups = 16;
 
 OrFault<resources::Cgroup> take_cgroup(varlink::Call& call) {
-    auto cgroup = resources::Cgroup::from_descriptor(TRY(take_fd(call, kControlGroupField)));
+    auto cgroup = resources::Cgroup::from_descriptor(std::move(*TRY(find_fd(call, kControlGroupField))));
     if (!cgroup && cgroup.error().code() == EREMOTEIO) return Refusal(varlink::system_error(EREMOTEIO));
     if (!cgroup) return refuse_parameter(kControlGroupField);
     return std::move(*cgroup);

@@ -21,7 +21,7 @@ constexpr std::array<varlink::Field, 2> kFields{{
 OrFault<void> add(Context& context, varlink::Call& call) {
     if (call.peer.uid != Uid(0)) return refuse_permission();
     auto userns = TRY(take_user_namespace(context, call));
-    auto mount = resources::Mount::from_descriptor(TRY(take_fd(call, kMountField)));
+    auto mount = resources::Mount::from_descriptor(std::move(*TRY(find_fd(call, kMountField))));
     if (!mount) return Refusal(varlink::system_error(mount.error().code()));
     auto registration = TRY(require_registration(context, userns.identity()));
     TRY(require_authority(context, call, authority::kDelegateMount, "name", registration.name));

@@ -36,7 +36,7 @@ struct Wish {
 OrFault<std::optional<resources::NetworkNamespace>> take_network(varlink::Call& call,
                                                                  const namespaces::UserNamespace& userns) {
     if (!call.parameters.has(kNetworkNamespaceField)) return std::nullopt;
-    auto network = resources::NetworkNamespace::from_descriptor(TRY(take_fd(call, kNetworkNamespaceField)));
+    auto network = resources::NetworkNamespace::from_descriptor(std::move(*TRY(find_fd(call, kNetworkNamespaceField))));
     // One of a namespace further down is not this one's to be given links.
     if (!network || network->owner() != userns.identity()) return refuse_parameter(kNetworkNamespaceField);
     return std::optional(std::move(*network));

@@ -18,15 +18,15 @@ OrFault<std::string> take_name(const varlink::Call& call) {
     return std::move(*name);
 }
 
-OrFault<UniqueFd> take_fd(varlink::Call& call, std::string_view field) {
+OrFault<UniqueFd*> find_fd(varlink::Call& call, std::string_view field) {
     auto index = static_cast<uint64_t>(*call.parameters.integer(field));
     // A second parameter with the same index finds the place empty.
     if (index >= call.fds.size() || !call.fds[index]) return Refusal(varlink::system_error(ENXIO));
-    return std::move(call.fds[index]);
+    return &call.fds[index];
 }
 
 OrFault<namespaces::UserNamespace> take_user_namespace(const Context& context, varlink::Call& call) {
-    auto userns = namespaces::UserNamespace::from_descriptor(TRY(take_fd(call, kUserNamespaceField)));
+    auto userns = namespaces::UserNamespace::from_descriptor(std::move(*TRY(find_fd(call, kUserNamespaceField))));
     if (!userns && userns.error().code() == EREMOTEIO) return Refusal(varlink::system_error(EREMOTEIO));
     if (!userns || userns->identity() == context.own.identity()) return refuse_parameter(kUserNamespaceField);
     // A record of such an owner could not be read again.

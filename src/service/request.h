@@ -14,8 +14,9 @@ inline constexpr std::string_view kUserNamespaceField = "userNamespaceFileDescri
 /// The final name (registry/names.h), by the parameters `name` and `mangleName`.
 OrFault<std::string> take_name(const varlink::Call& call);
 
-/// The descriptor that a parameter names by its index.
-OrFault<UniqueFd> take_fd(varlink::Call& call, std::string_view field);
+/// The descriptor that a parameter names by its index, to be taken once it is known for what it should be: close(2) of
+/// any other can wait for as long as its sender likes, and is left to the session.
+OrFault<UniqueFd*> find_fd(varlink::Call& call, std::string_view field);
 
 /// The namespace that a call is about: a user namespace, not the service's own, and the caller's unless the caller is
 /// root.
