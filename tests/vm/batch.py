@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What runs in the virtual machine for a test, program by program: batch.py DIRECTORY-OF-THE-BINARIES LEVEL [pins]."""
+"""What runs in the virtual machine for a test, program by program: batch.py DIRECTORY-OF-THE-BINARIES LEVEL [whole]."""
 import os, subprocess, sys, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -9,35 +9,39 @@ SYSTEM = os.path.join(os.path.dirname(HERE), 'system')
 GROUPS = ('restrict', 'lifecycle', 'cgroup', 'restart', 'beyond')
 # Emulated, and perhaps beside other work.
 SCALE = '6'
-PROGRAM_TIMEOUT = 400
+PROGRAM_TIMEOUT = 600
 
 
-def programs(binaries, level, with_pins):
-    """Name -> command."""
+def kernel():
+    """As the tests call it."""
+    return next((name for name in ('6.1', '6.12') if os.uname().release.startswith(name + '.')), 'newest')
+
+
+def programs(binaries, level, whole):
+    """Name -> command. The newest kernel is the slowest one here: without `whole` it gets only what may differ from one
+    kernel to the next."""
+    at_length = whole or kernel() != 'newest'
     python = sys.executable
+    test = lambda name, *cases: [python, '%s/%s_test.py' % (SYSTEM, name), binaries, *cases]
+    conformance = [python, SYSTEM + '/run_conformance.py', '--enforcement', level, '--scale', SCALE, binaries]
+    if level != 'enforce':
+        # Without the policy there is nothing to see for the others.
+        return {'conformance': [*conformance, *(group for group in GROUPS if group != 'restrict')]}
     found = {
-        'conformance': [python, SYSTEM + '/run_conformance.py', '--enforcement', level, '--scale', SCALE, binaries, *GROUPS],
-        'channels': [binaries + '/nsresource-channels', '--all-file-systems', '--enforcement=' + level],
+        'conformance': [*conformance, *(GROUPS if at_length else ('restrict',))],
+        'channels': [binaries + '/nsresource-channels', *(['--all-file-systems'] if at_length else []), '--enforcement=enforce'],
+        'deaths': test('deaths'),
     }
+    if at_length:
+        found['policy'] = test('policy')
     # Pins are the same on all kernels, and each start takes seconds here: one of them is enough.
-    for name in ('policy', 'deaths') + (('policy_pins', 'policy_start') if with_pins else ()):
-        found[name] = [python, '%s/%s_test.py' % (SYSTEM, name), binaries]
-    # Of what hostile users do, only what rests on the kernel: descriptors whose close(2) waits. On one kernel, since each
-    # of them takes half a minute here.
-    if os.uname().release.startswith('6.1.'):
-        found['hostile'] = [python, SYSTEM + '/hostile_descriptors_test.py', binaries, 'AtEnforce.test_hang_up_with_lingering_socket',
-                            'AtEnforce.test_fuse_files_of_many_uids_of_a_range']
-    for name in [name for name, command in found.items() if not os.path.exists(program_of(command))]:
-        print('not there: ' + name)
-        del found[name]
-    if level == 'enforce':
-        return found
-    # Without the policy there is nothing to see for the others.
-    return {'conformance': [word for word in found['conformance'] if word != 'restrict']}
-
-
-def program_of(command):
-    return command[1] if command[0] == sys.executable else command[0]
+    if whole and kernel() == 'newest':
+        found.update(policy_pins=test('policy_pins'), policy_start=test('policy_start'))
+    # Of what hostile users do, only what rests on the kernel: descriptors whose close(2) waits. Each takes half a minute.
+    if kernel() == '6.1':
+        found['hostile'] = test('hostile_descriptors', 'AtEnforce.test_hang_up_with_lingering_socket',
+                                'AtEnforce.test_fuse_files_of_many_uids_of_a_range')
+    return found
 
 
 def run(name, command):
@@ -53,10 +57,10 @@ def run(name, command):
 
 
 def main():
-    binaries, level, with_pins = os.path.abspath(sys.argv[1]), sys.argv[2], 'pins' in sys.argv[3:]
+    binaries, level, whole = os.path.abspath(sys.argv[1]), sys.argv[2], 'whole' in sys.argv[3:]
     os.environ['NSR_TEST_PATIENCE'] = '90'
     outcomes = []
-    for name, command in programs(binaries, level, with_pins).items():
+    for name, command in programs(binaries, level, whole).items():
         begun = time.monotonic()
         outcomes.append((name, run(name, command), time.monotonic() - begun))
     print('\nOn %s:' % os.uname().release)
