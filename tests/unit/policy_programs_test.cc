@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <gtest/gtest.h>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -41,8 +42,9 @@ std::vector<std::pair<std::string, std::string>> programs_in(const std::string& 
 TEST(PolicyPrograms, AreAllThatTheSourceHas) {
     std::set<std::pair<std::string, std::string>> listed, found;
     for (const auto& program : policy_programs()) listed.emplace(program.name, program.target);
-    for (const char* file : {"existing_inodes.h", "groups.h", "ipc.h", "keys.h", "new_inodes.h", "overlayfs.h"})
-        for (auto& program : programs_in(source(file))) found.insert(std::move(program));
+    for (const auto& entry : std::filesystem::directory_iterator(NSR_SOURCE_DIR "/src/policy/bpf"))
+        if (entry.path().extension() == ".h")
+            for (auto& program : programs_in(source(entry.path().filename()))) found.insert(std::move(program));
     EXPECT_EQ(listed, found);
 }
 
