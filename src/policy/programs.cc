@@ -9,7 +9,7 @@ namespace {
 
 using enum Program::Need;
 
-constexpr std::array<Program, 34> kPrograms{{
+constexpr std::array<Program, 35> kPrograms{{
     {"note_mkdir", "vfs_mkdir", ""},
     {"note_mknod", "vfs_mknod", ""},
     {"note_symlink", "vfs_symlink", ""},
@@ -33,6 +33,7 @@ constexpr std::array<Program, 34> kPrograms{{
     {"judge_setxattr", "security_inode_setxattr", "inode_setxattr"},
     {"forget_refusals", "security_sb_alloc", "sb_alloc_security"},
     {"judge_overlay", "security_sb_kern_mount", "sb_kern_mount"},
+    {"judge_signal", "security_file_send_sigiotask", "file_send_sigiotask"},
     {"judge_shm", "security_shm_alloc", "shm_alloc_security"},
     {"judge_sem", "security_sem_alloc", "sem_alloc_security"},
     {"judge_queue", "security_msg_queue_alloc", "msg_queue_alloc_security"},

@@ -19,31 +19,31 @@ Case& Table::report(std::string name, Where where, std::string why, std::functio
 
 Table all_cases() {
     Table table;
-    for (auto* family : {add_new_inodes,
-                         add_temporary_files,
-                         add_ways_in,
-                         add_identities,
-                         add_set_group_id,
-                         add_owners,
-                         add_acls,
-                         add_capabilities,
-                         add_ring,
-                         add_btrfs,
-                         add_overlay_mounts,
-                         add_overlay_writes,
-                         add_idmapped,
-                         add_other_file_systems,
-                         add_queues,
-                         add_system_v,
-                         add_keys,
-                         add_groups,
-                         add_cgroups,
-                         add_existing_files,
-                         add_own_file_systems,
-                         add_nested,
-                         add_descriptors,
-                         add_unmanaged})
-        family(table);
+    add_new_inodes(table);
+    add_temporary_files(table);
+    add_ways_in(table);
+    add_identities(table);
+    add_set_group_id(table);
+    add_owners(table);
+    add_acls(table);
+    add_capabilities(table);
+    add_ring(table);
+    add_btrfs(table);
+    add_overlay_mounts(table);
+    add_overlay_writes(table);
+    add_idmapped(table);
+    add_other_file_systems(table);
+    add_queues(table);
+    add_system_v(table);
+    add_keys(table);
+    add_groups(table);
+    add_cgroups(table);
+    add_existing_files(table);
+    add_own_file_systems(table);
+    add_nested(table);
+    add_descriptors(table);
+    add_signals(table);
+    add_unmanaged(table);
     return table;
 }
 

@@ -89,6 +89,17 @@ static __always_inline __u32 owner_of(__u32 id, __u32 nearest) {
     return holder && !holder->dead ? inode : nearest;
 }
 
+/* Whether namespaces with these numbers (0: none) are `holder` or above it, and so cannot die before it. */
+__noinline int both_outlast(__u64 holder, __u32 first, __u32 second) {
+    for (int i = 0; i < MAX_NESTED && holder && (first || second); i++) {
+        __u32 inode = inode_of(holder);
+        if (first == inode) first = 0;
+        if (second == inode) second = 0;
+        holder = (__u64)BPF_CORE_READ(USERNS(holder), parent);
+    }
+    return !first && !second;
+}
+
 /* May a task of `userns` record these ids on something that lives as long as `holder`? Yes if no namespace from its own
  * upwards is registered, or if the owners of the ids are `holder` or above it, and so cannot die before it. By the
  * owner of each id, not by the nearest registration: `type: self` inside a managed namespace may write, with the outer
@@ -96,14 +107,7 @@ static __always_inline __u32 owner_of(__u32 id, __u32 nearest) {
 __noinline int judge_ids(__u64 userns, __u64 holder, __u32 uid, __u32 gid) {
     __u32 nearest = nearest_registered(userns);
     if (!nearest) return 0;
-    __u32 uid_owner = owner_of(uid, nearest), gid_owner = owner_of(gid, nearest);
-    for (int i = 0; i < MAX_NESTED && holder && (uid_owner || gid_owner); i++) {
-        __u32 inode = inode_of(holder);
-        if (uid_owner == inode) uid_owner = 0;
-        if (gid_owner == inode) gid_owner = 0;
-        holder = (__u64)BPF_CORE_READ(USERNS(holder), parent);
-    }
-    return uid_owner || gid_owner ? -EPERM : 0;
+    return both_outlast(holder, owner_of(uid, nearest), owner_of(gid, nearest)) ? 0 : -EPERM;
 }
 
 /* Whether the cgroup, or one above it, was given to the namespace. */

@@ -100,6 +100,14 @@ struct file {
     unsigned int f_flags;
     struct inode* f_inode;
     struct path f_path;
+    const struct cred* f_cred;
+};
+struct fown_struct {
+    struct file* file; /* Linux 6.12 */
+    kuid_t uid, euid;
+};
+struct file___with_owner { /* up to Linux 6.11 */
+    struct fown_struct f_owner;
 };
 
 struct iattr {

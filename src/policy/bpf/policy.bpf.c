@@ -7,5 +7,6 @@
 #include "keys.h"
 #include "new_inodes.h"
 #include "overlayfs.h"
+#include "signals.h"
 
 char LICENSE[] SEC("license") = "GPL";
