@@ -42,6 +42,7 @@ Table all_cases() {
     add_own_file_systems(table);
     add_nested(table);
     add_descriptors(table);
+    add_sockets(table);
     add_signals(table);
     add_unmanaged(table);
     return table;

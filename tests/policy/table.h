@@ -79,6 +79,7 @@ void add_existing_files(Table& table);
 void add_own_file_systems(Table& table);
 void add_nested(Table& table);
 void add_descriptors(Table& table);
+void add_sockets(Table& table);
 void add_signals(Table& table);
 void add_unmanaged(Table& table);
 Table all_cases();

@@ -12,6 +12,7 @@
 
 #define SB_NOUSER (1UL << 31)
 #define CGROUP2_MAGIC 0x63677270
+#define SOCKFS_MAGIC 0x534f434b
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -137,7 +138,7 @@ __noinline int judge_cgroup(__u64 node, __u64 userns, __u32 uid, __u32 gid) {
     return -EPERM;
 }
 
-/* Pipes, sockets and memfds are free, since nobody finds them by a name: containers change the owner of their stdout.
+/* Pipes and memfds are free, since no path leads to them: containers change the owner of their stdout.
  * The memfds of large pages have a file system of the kernel's own that does not say so. */
 #define SB_KERNMOUNT (1UL << 22)
 #define HUGETLBFS_MAGIC 0x958458f6
@@ -146,10 +147,19 @@ static __always_inline bool is_nowhere(const struct super_block* superblock) {
     return flags & SB_NOUSER || (superblock->s_magic == HUGETLBFS_MAGIC && flags & SB_KERNMOUNT);
 }
 
+/* The owner of a socket is an authority: sockets of one owner share a port (SO_REUSEPORT). A process outside may have
+ * the socket for longer than the id is in use. So the present owner has to be of the same namespace. */
+static __noinline int judge_socket_owner(struct inode* socket, __u32 uid) {
+    __u32 nearest = nearest_registered(number_of(current_cred()->user_ns));
+    __u32 owner = owner_of(uid, nearest);
+    return nearest && owner && owner_of(socket->i_uid.val, 0) != owner ? -EPERM : 0;
+}
+
 /* May the current task record these ids on the file system of `inode`, in `inode` itself or in this directory? */
 static __noinline int judge_inode(struct inode* inode, __u32 uid, __u32 gid) {
     if (!is_transient(uid) && !is_transient(gid)) return 0;
     struct super_block* superblock = inode->i_sb;
+    if (superblock->s_magic == SOCKFS_MAGIC) return judge_socket_owner(inode, uid);
     if (is_nowhere(superblock)) return 0;
     __u64 userns = number_of(current_cred()->user_ns);
     if (!judge_ids(userns, number_of(superblock->s_user_ns), uid, gid)) return 0;
