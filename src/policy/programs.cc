@@ -9,7 +9,7 @@ namespace {
 
 using enum Program::Need;
 
-constexpr std::array<Program, 35> kPrograms{{
+constexpr std::array<Program, 36> kPrograms{{
     {"note_mkdir", "vfs_mkdir", ""},
     {"note_mknod", "vfs_mknod", ""},
     {"note_symlink", "vfs_symlink", ""},
@@ -43,6 +43,7 @@ constexpr std::array<Program, 35> kPrograms{{
     {"judge_semctl", "security_sem_semctl", "sem_semctl"},
     {"judge_msgctl", "security_msg_queue_msgctl", "msg_queue_msgctl"},
     // Only a kernel without keys lacks these.
+    {"judge_new_key", "security_key_alloc", "key_alloc", kIfThere},
     {"judge_key", "security_key_permission", "key_permission", kIfThere},
     {"note_setperm", "keyctl_setperm_key", "", kIfThere},
     {"note_key_chown", "keyctl_chown_key", "", kIfThere},

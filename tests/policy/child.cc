@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -48,6 +49,10 @@ void end(int pid) {
 }
 
 }  // namespace
+
+Page::Page()
+    : text(static_cast<char*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
+Page::~Page() { ::munmap(text, 4096); }
 
 int run_child(const Body& body) {
     Companion child([&](const std::function<void(int)>& ready) { ready(body()); });

@@ -33,6 +33,16 @@ private:
     int answer_ = ECHILD;
 };
 
+/// A page that a child and its parent share.
+struct Page {
+    Page();
+    ~Page();
+    Page(const Page&) = delete;
+    Page& operator=(const Page&) = delete;
+
+    char* text;
+};
+
 /// Descriptors over a socket pair.
 int send_descriptor(BorrowedFd socket, BorrowedFd fd);
 /// No descriptor came: an empty one.

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Keys: what a namespace puts into a keyring that was there before it stays there.
 #include <grp.h>
-#include <linux/keyctl.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <cstring>
-#include <sstream>
 
+#include "keyring.h"
 #include "stage.h"
 #include "table.h"
 
@@ -15,89 +13,15 @@ namespace nsr::channels {
 
 namespace {
 
-using Serial = int32_t;
-
-long keyctl(int operation, long a = 0, long b = 0, long c = 0, long d = 0) {
-    return ::syscall(SYS_keyctl, operation, a, b, c, d);
-}
-long text(const char* chars) { return static_cast<long>(reinterpret_cast<uintptr_t>(chars)); }
-
-Serial add(const char* type, const char* name, Serial keyring) {
-    const bool is_keyring = std::strcmp(type, "keyring") == 0;
-    return static_cast<Serial>(
-        ::syscall(SYS_add_key, type, name, is_keyring ? nullptr : "secret", is_keyring ? 0UL : 6UL, keyring));
-}
-
-/// "type;uid;gid;permissions;name" of a key, if one of its ids is transient.
-bool is_transient_key(Serial key, std::string& description) {
-    std::string buffer(512, '\0');
-    const long size = keyctl(KEYCTL_DESCRIBE, key, text(buffer.data()), static_cast<long>(buffer.size()));
-    if (size <= 0) return false;
-    buffer.resize(static_cast<size_t>(size) - 1);
-    std::istringstream fields(buffer);
-    std::string type, uid, gid;
-    std::getline(fields, type, ';');
-    std::getline(fields, uid, ';');
-    std::getline(fields, gid, ';');
-    description = buffer;
-    return is_transient(std::stoull(uid)) || is_transient(std::stoull(gid));
-}
-
-/// The first line of what has a transient id in the session keyring, or nothing.
-std::string found_in_session() {
-    std::string description;
-    if (is_transient_key(KEY_SPEC_SESSION_KEYRING, description)) return description;
-    Serial keys[64] = {};
-    const long size = keyctl(KEYCTL_READ, KEY_SPEC_SESSION_KEYRING,
-                             static_cast<long>(reinterpret_cast<uintptr_t>(keys)), sizeof keys);
-    for (long i = 0; i * static_cast<long>(sizeof(Serial)) < size && i < 64; ++i)
-        if (is_transient_key(keys[i], description)) return description;
-    return "";
-}
-
-/// What a child found, seen by its parent.
-struct Page {
-    Page()
-        : text(static_cast<char*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
-    ~Page() { ::munmap(text, 4096); }
-    Page(const Page&) = delete;
-    Page& operator=(const Page&) = delete;
-
-    char* text;
-};
-
-/// A session of uid 1000 that was there before: its keyring is owned by that one.
-int join_as_user() {
-    if (::setresgid(1000, 1000, 0) < 0 || ::setresuid(1000, 1000, 0) < 0) return errno;
-    if (keyctl(KEYCTL_JOIN_SESSION_KEYRING) < 0) return lacking(errno);
-    if (add("user", "channels-host", KEY_SPEC_SESSION_KEYRING) < 0) return lacking(errno);
-    if (::setresuid(0, 0, 0) < 0) return errno;
-    return code_of(::setresgid(0, 0, 0));
-}
-
-/// Runs it inside, in that session, and looks afterwards what the session has.
-Attempt in_session(const Space& space, const As& as, const Body& body) {
-    const Page page;
-    const int code = run_child([&] {
-        if (const int joined = join_as_user(); joined != 0) return joined;
-        const int answer = inside(space, as, body);
-        const std::string found = found_in_session();
-        std::strncpy(page.text, found.c_str(), 4095);
-        return answer;
-    });
-    const std::string found = page.text;
-    return tried(code, found.empty() ? std::vector<std::string>{} : std::vector<std::string>{"key " + found});
-}
-
-int put(const char* type) { return code_of(add(type, "channels", KEY_SPEC_SESSION_KEYRING)); }
+int put(const char* type) { return code_of(add_key(type, "channels", KEY_SPEC_SESSION_KEYRING)); }
 
 int link_own_key() {
-    const Serial key = add("user", "channels", KEY_SPEC_PROCESS_KEYRING);
+    const Serial key = add_key("user", "channels", KEY_SPEC_PROCESS_KEYRING);
     return key < 0 ? lacking(errno) : code_of(keyctl(KEYCTL_LINK, key, KEY_SPEC_SESSION_KEYRING));
 }
 
 int move_own_key() {
-    const Serial key = add("user", "channels", KEY_SPEC_PROCESS_KEYRING);
+    const Serial key = add_key("user", "channels", KEY_SPEC_PROCESS_KEYRING);
     if (key < 0) return lacking(errno);
     return code_of(keyctl(KEYCTL_MOVE, key, KEY_SPEC_PROCESS_KEYRING, KEY_SPEC_SESSION_KEYRING, 0));
 }
@@ -106,7 +30,7 @@ int link_keyring(Serial keyring) { return code_of(keyctl(KEYCTL_LINK, keyring, K
 
 /// Asked for with a destination: it is found in a keyring of its own, and linked there.
 int request_own_key() {
-    if (add("user", "channels", KEY_SPEC_THREAD_KEYRING) < 0) return lacking(errno);
+    if (add_key("user", "channels", KEY_SPEC_THREAD_KEYRING) < 0) return lacking(errno);
     return code_of(::syscall(SYS_request_key, "user", "channels", nullptr, KEY_SPEC_SESSION_KEYRING));
 }
 
@@ -132,7 +56,7 @@ Attempt linked_from_outside(Stage& stage) {
         const int answer = inside(stage.managed(), {}, [&] {
             // Possessed by its session, and kept by its user.
             if (keyctl(KEYCTL_JOIN_SESSION_KEYRING) < 0) return lacking(errno);
-            key = add("user", "channels-open", KEY_SPEC_SESSION_KEYRING);
+            key = add_key("user", "channels-open", KEY_SPEC_SESSION_KEYRING);
             if (key < 0 || keyctl(KEYCTL_LINK, key, KEY_SPEC_USER_KEYRING) < 0) return lacking(errno);
             std::memcpy(page.text, &key, sizeof key);
             return code_of(keyctl(KEYCTL_SETPERM, key, kOpenToAll));
@@ -148,8 +72,8 @@ Attempt linked_from_outside(Stage& stage) {
 }
 
 int change_own_key() {
-    const Serial key = add("user", "channels", KEY_SPEC_PROCESS_KEYRING);
-    const Serial keyring = add("keyring", "channels-ring", KEY_SPEC_PROCESS_KEYRING);
+    const Serial key = add_key("user", "channels", KEY_SPEC_PROCESS_KEYRING);
+    const Serial keyring = add_key("keyring", "channels-ring", KEY_SPEC_PROCESS_KEYRING);
     if (key < 0 || keyring < 0) return lacking(errno);
     if (keyctl(KEYCTL_SETPERM, key, kOpenToOwner) < 0) return errno;
     if (keyctl(KEYCTL_SET_TIMEOUT, key, 1000) < 0) return errno;
@@ -173,8 +97,8 @@ int use_own_session() {
 int use_own_keyrings() {
     for (const Serial keyring :
          {KEY_SPEC_THREAD_KEYRING, KEY_SPEC_PROCESS_KEYRING, KEY_SPEC_USER_KEYRING, KEY_SPEC_USER_SESSION_KEYRING}) {
-        if (add("user", "channels", keyring) < 0) return errno;
-        if (add("keyring", "channels-ring", keyring) < 0) return errno;
+        if (add_key("user", "channels", keyring) < 0) return errno;
+        if (add_key("keyring", "channels-ring", keyring) < 0) return errno;
     }
     return 0;
 }
@@ -184,7 +108,7 @@ int use_named_session() { return code_of(keyctl(KEYCTL_JOIN_SESSION_KEYRING, tex
 int use_persistent() {
     const long key = keyctl(KEYCTL_GET_PERSISTENT, -1, KEY_SPEC_PROCESS_KEYRING);
     if (key < 0) return errno == EOPNOTSUPP ? lacking(errno) : errno;
-    return code_of(add("user", "channels", static_cast<Serial>(key)));
+    return code_of(add_key("user", "channels", static_cast<Serial>(key)));
 }
 
 int read_session() {

@@ -36,6 +36,7 @@ Table all_cases() {
     add_queues(table);
     add_system_v(table);
     add_keys(table);
+    add_key_groups(table);
     add_groups(table);
     add_cgroups(table);
     add_existing_files(table);

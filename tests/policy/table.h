@@ -73,6 +73,7 @@ void add_other_file_systems(Table& table);
 void add_queues(Table& table);
 void add_system_v(Table& table);
 void add_keys(Table& table);
+void add_key_groups(Table& table);
 void add_groups(Table& table);
 void add_cgroups(Table& table);
 void add_existing_files(Table& table);

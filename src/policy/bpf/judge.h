@@ -42,8 +42,8 @@ static __always_inline int verdict(int refused) {
 struct notes {
     __u64 dir, id_mapping; /* an inode is about to be made in this directory, through a mount with this mapping */
     __u32 refused;         /* something was refused since the last superblock was made */
-    __u32 ipc_uid, ipc_gid, has_ipc_ids;   /* the ids that an IPC object is about to get, as the caller calls them */
-    __u32 key_permissions, has_key_change; /* a key is about to be changed, and to have these; 0: as it had */
+    __u32 ipc_uid, ipc_gid, has_ipc_ids; /* the ids that an IPC object is about to get, as the caller calls them */
+    __u32 key_permissions, key_gid, has_key_change; /* a key is about to get these; 0, INVALID_ID: it keeps its own */
 };
 
 struct {

@@ -4,7 +4,7 @@
  * that have its ids. So a keyring that is owned by an id which dies with the namespace, dies with it. */
 #pragma once
 
-#include "judge.h"
+#include "id_mapping.h"
 
 static const char kKeyringType[] = "keyring";
 
@@ -50,48 +50,59 @@ static __always_inline int judge_key_link(const struct key* key, __u32 nearest) 
 }
 
 /* What a key is about to be asked for: the judge is told only that it is to be changed. */
-static __always_inline int note_key_change(__u32 permissions) {
+static __always_inline int note_key_change(__u32 permissions, __u32 gid) {
     if (!is_in_user_namespace(current_cred())) return 0;
     struct notes* notes = own_notes();
     if (!notes) return 0;
     notes->key_permissions = permissions;
+    notes->key_gid = gid;
     notes->has_key_change = 1;
     return 0;
 }
 
 SEC("fentry/keyctl_setperm_key")
-int note_setperm(__u64* ctx) { return note_key_change((__u32)ctx[1]); }
+int note_setperm(__u64* ctx) { return note_key_change((__u32)ctx[1], INVALID_ID); }
 
+/* The user cannot change: that takes CAP_SYS_ADMIN outside. */
 SEC("fentry/keyctl_chown_key")
-int note_key_chown(__u64* ctx) { return note_key_change(0); }
-
-SEC("fentry/keyctl_set_timeout")
-int note_key_timeout(__u64* ctx) { return note_key_change(0); }
-
-SEC("fentry/keyctl_restrict_keyring")
-int note_key_restriction(__u64* ctx) { return note_key_change(0); }
-
-/* Whoever may link a key puts it into a keyring of his own, also from outside, where nobody is asked. So a key with
- * transient ids stays closed to all but its possessor and its owner; where nothing was noted, it might be opened. */
-#define KEY_GRP_LINK 0x00001000
-#define KEY_OTH_LINK 0x00000010
-static __always_inline bool may_open_key_to_others(void) {
-    struct notes* notes = own_notes();
-    if (!notes || !notes->has_key_change) return true;
-    notes->has_key_change = 0;
-    return notes->key_permissions & (KEY_GRP_LINK | KEY_OTH_LINK);
+int note_key_chown(__u64* ctx) {
+    return note_key_change(0, map_id(map_of(number_of(current_cred()->user_ns), GID), (__u32)ctx[2], 0));
 }
 
-/* keyctl(2) KEYCTL_CHOWN gives a key that somebody else owns to any group of the task. In a namespace of `type: self`
- * those cannot be chosen. */
-static __always_inline int judge_key_change(__u64 userns, const struct key* key, __u32 nearest) {
-    const struct cred* cred = current_cred();
-    struct nsr_namespace* registration = bpf_map_lookup_elem(&namespaces, &nearest);
-    bool is_self = registration && registration->flags & NSR_SETGROUPS_DENIED;
-    if (is_self && !is_transient(cred->fsuid.val) && !is_transient(cred->fsgid.val)) return 0;
-    if (may_open_key_to_others()) return -EPERM;
-    __u32 key_owner = owner_of(BPF_CORE_READ(key, uid.val), nearest);
-    return key_owner && dies_before(userns, key_owner, nearest) ? 0 : -EPERM;
+SEC("fentry/keyctl_set_timeout")
+int note_key_timeout(__u64* ctx) { return note_key_change(0, INVALID_ID); }
+
+SEC("fentry/keyctl_restrict_keyring")
+int note_key_restriction(__u64* ctx) { return note_key_change(0, INVALID_ID); }
+
+/* A key goes with its user, at the latest: so that one's id has to be free no later than that of the group. */
+static __noinline int judge_key_ids(__u32 uid, __u32 gid) {
+    __u64 userns = number_of(current_cred()->user_ns);
+    __u32 nearest = nearest_registered(userns);
+    __u32 uid_owner = owner_of(uid, nearest), gid_owner = owner_of(gid, nearest);
+    if (!nearest || !gid_owner) return 0;
+    return uid_owner && dies_before(userns, uid_owner, gid_owner) ? 0 : -EPERM;
+}
+
+/* Keyrings of a session, a process and a thread have the real ids of the task, and not those for files. */
+SEC("fmod_ret/security_key_alloc")
+int BPF_PROG(judge_new_key, struct key* key) {
+    return verdict(is_in_user_namespace(current_cred()) && judge_key_ids(key->uid.val, key->gid.val));
+}
+
+/* Whoever may link a key puts it into a keyring of his own, also from outside, where nobody is asked. So a key with
+ * transient ids stays closed to all but its possessor and its owner. keyctl(2) KEYCTL_CHOWN gives a key that somebody
+ * else owns to any group of the task. Where nothing was noted, it might be either. */
+#define KEY_GRP_LINK 0x00001000
+#define KEY_OTH_LINK 0x00000010
+static __always_inline int judge_key_change(const struct key* key) {
+    struct notes* notes = own_notes();
+    if (!notes || !notes->has_key_change) return -EPERM;
+    notes->has_key_change = 0;
+    __u32 uid = BPF_CORE_READ(key, uid.val), gid = notes->key_gid;
+    if (gid == INVALID_ID) gid = BPF_CORE_READ(key, gid.val);
+    if (!is_transient(uid) && !is_transient(gid)) return 0;
+    return notes->key_permissions & (KEY_GRP_LINK | KEY_OTH_LINK) ? -EPERM : judge_key_ids(uid, gid);
 }
 
 /* The verifier does not let a key reference be loaded as a pointer: its lowest bit says whether it is possessed. */
@@ -109,5 +120,5 @@ int judge_key(__u64* ctx) {
     if (bpf_probe_read_kernel(&reference, sizeof reference, ctx)) return verdict(1);
     const struct key* key = (void*)(reference & ~1UL);
     if (writes) return verdict(judge_keyring_write(userns, key, nearest));
-    return verdict(links ? judge_key_link(key, nearest) : judge_key_change(userns, key, nearest));
+    return verdict(links ? judge_key_link(key, nearest) : judge_key_change(key));
 }
