@@ -5,10 +5,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 
+#include "cgroup_scratch.h"
 #include "makers.h"
 #include "stage.h"
 #include "table.h"
@@ -19,57 +17,7 @@ namespace {
 
 constexpr int kDepth = 70;
 
-std::string cgroup_mount() {
-    std::ifstream file("/proc/self/mountinfo");
-    std::string line;
-    while (std::getline(file, line)) {
-        if (!line.contains(" - cgroup2 ")) continue;
-        std::istringstream fields(line);
-        std::string field;
-        for (int i = 0; i < 5; ++i) fields >> field;
-        return field;
-    }
-    return "";
-}
-
-/// A cgroup for one case, removed with all below it.
-class Scratch {
-public:
-    Scratch() : path_(cgroup_mount()) {
-        if (path_.empty()) return;
-        path_ += "/nsresource-channels." + std::to_string(::getpid());
-        if (::mkdir(path_.c_str(), 0755) < 0) path_.clear();
-    }
-    ~Scratch() {
-        if (!path_.empty()) remove(path_);
-    }
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-
-    const std::string& path() const { return path_; }
-    std::string make(const char* name, mode_t mode) const {
-        const std::string made = path_ + "/" + name;
-        ::mkdir(made.c_str(), 0755);
-        ::chmod(made.c_str(), mode);
-        return made;
-    }
-
-private:
-    static void remove(const std::string& path) {
-        std::error_code ignored;
-        for (const auto& entry : std::filesystem::directory_iterator(path, ignored))
-            if (entry.is_directory(ignored) && !entry.is_symlink(ignored)) remove(entry.path().string());
-        ::rmdir(path.c_str());
-    }
-
-    std::string path_;
-};
-
-Status delegate(Stage& stage, const Space& space, const std::string& path) {
-    return call_as_root(stage.socket(), "AddControlGroupToUserNamespace", space, "controlGroupFileDescriptor",
-                        UniqueFd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
-}
-
+using Scratch = CgroupScratch;
 using Prepare = std::function<bool(const Space&, const Scratch&)>;
 bool nothing(const Space&, const Scratch&) { return true; }
 

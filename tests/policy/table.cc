@@ -34,6 +34,7 @@ Table all_cases() {
     add_idmapped(table);
     add_other_file_systems(table);
     add_queues(table);
+    add_set_group_id_rules(table);
     add_system_v(table);
     add_keys(table);
     add_key_groups(table);

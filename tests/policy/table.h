@@ -71,6 +71,7 @@ void add_overlay_writes(Table& table);
 void add_idmapped(Table& table);
 void add_other_file_systems(Table& table);
 void add_queues(Table& table);
+void add_set_group_id_rules(Table& table);
 void add_system_v(Table& table);
 void add_keys(Table& table);
 void add_key_groups(Table& table);

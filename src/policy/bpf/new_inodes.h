@@ -14,6 +14,7 @@
 #define BTRFS_MAGIC 0x9123683e
 #define F2FS_MAGIC 0xf2f52010
 #define EXT4_MAGIC 0xef53
+#define XFS_MAGIC 0x58465342
 #define MQUEUE_MAGIC 0x19800202
 #define OVERLAYFS_MAGIC 0x794c7630
 
@@ -73,18 +74,24 @@ static __always_inline enum group_source ext4_group_source(const struct super_bl
     return BPF_CORE_READ(info, s_mount_opt) & EXT4_MOUNT_GRPID ? DIRECTORY : TASK;
 }
 
+/* A set-group-ID directory gives its own group where the file system asks inode_init_owner(). mqueue does not, cgroup2
+ * only since Linux 6.3, and the server of a FUSE does as it likes. */
 static __always_inline enum group_source group_source_of(const struct inode* dir) {
-    if (dir->i_mode & S_ISGID) return DIRECTORY;
+    bool hands_down = dir->i_mode & S_ISGID;
     switch (dir->i_sb->s_magic) {
         case EXT4_MAGIC:
-            return ext4_group_source(dir->i_sb);
+            return hands_down ? DIRECTORY : ext4_group_source(dir->i_sb);
+        case XFS_MAGIC:
+            return hands_down ? DIRECTORY : UNKNOWN;
         case TMPFS_MAGIC:
         case RAMFS_MAGIC:
         case BTRFS_MAGIC:
         case F2FS_MAGIC:
-        case MQUEUE_MAGIC:
         case OVERLAYFS_MAGIC:
+            return hands_down ? DIRECTORY : TASK;
         case CGROUP2_MAGIC:
+            return hands_down ? UNKNOWN : TASK;
+        case MQUEUE_MAGIC:
             return TASK;
         default:
             return UNKNOWN;
