@@ -14,7 +14,7 @@ constexpr std::array<Program, 36> kPrograms{{
     {"note_mknod", "vfs_mknod", ""},
     {"note_symlink", "vfs_symlink", ""},
     {"note_create", "vfs_create", ""},
-    {"note_path_mkdir", "security_path_mkdir", "path_mkdir"},
+    {"judge_path_mkdir", "security_path_mkdir", "path_mkdir"},
     {"note_path_mknod", "security_path_mknod", "path_mknod"},
     {"note_path_symlink", "security_path_symlink", "path_symlink"},
     {"judge_create", "security_inode_create", "inode_create"},

@@ -15,6 +15,7 @@
 #define F2FS_MAGIC 0xf2f52010
 #define EXT4_MAGIC 0xef53
 #define XFS_MAGIC 0x58465342
+#define BCACHEFS_MAGIC 0xca451a4e
 #define MQUEUE_MAGIC 0x19800202
 #define OVERLAYFS_MAGIC 0x794c7630
 
@@ -53,9 +54,6 @@ static __always_inline int note_path(const struct path* dir) {
     note_mapping(mapping_of(dir->mnt), number_of(dir->dentry->d_inode));
     return 0;
 }
-
-SEC("fmod_ret/security_path_mkdir")
-int BPF_PROG(note_path_mkdir, const struct path* dir) { return note_path(dir); }
 
 SEC("fmod_ret/security_path_mknod")
 int BPF_PROG(note_path_mknod, const struct path* dir) { return note_path(dir); }
@@ -137,6 +135,15 @@ int BPF_PROG(judge_mknod, struct inode* dir) { return verdict(judge_noted_inode(
 SEC("fmod_ret/security_inode_symlink")
 int BPF_PROG(judge_symlink, struct inode* dir) { return verdict(judge_noted_inode(dir)); }
 
+/* For a subvolume bcachefs asks this alone. What mkdir(2) makes is judged once more, as a new inode. */
+SEC("fmod_ret/security_path_mkdir")
+int BPF_PROG(judge_path_mkdir, const struct path* path) {
+    note_path(path);
+    struct inode* dir = path->dentry->d_inode;
+    if (!dir || dir->i_sb->s_magic != BCACHEFS_MAGIC || !is_in_user_namespace(current_cred())) return 0;
+    return verdict(judge_new_inode(dir, mapping_of(path->mnt)));
+}
+
 SEC("fmod_ret/security_path_rename")
 int BPF_PROG(judge_whiteout, const struct path* old_dir, struct dentry* old_dentry, const struct path* new_dir,
              struct dentry* new_dentry, unsigned int flags) {
@@ -154,12 +161,16 @@ int BPF_PROG(judge_tmpfile, struct file* file) {
     return verdict(inode && judge_inode(inode, inode->i_uid.val, inode->i_gid.val));
 }
 
-/* Subvolumes and snapshots of btrfs, which makes their root directories without any other hook: BTRFS_IOC_SNAP_CREATE,
- * SUBVOL_CREATE, and the second version of both. */
+/* Subvolumes and snapshots. btrfs makes their root directories without any other hook: BTRFS_IOC_SNAP_CREATE,
+ * SUBVOL_CREATE, and the second version of both. bcachefs takes the mapping from the file of the ioctl(2), and not from
+ * the directory's mount: BCH_IOCTL_SUBVOLUME_CREATE, and its second version. */
 #define BTRFS_IOCTL_TYPE 0x94
-static __always_inline bool makes_subvolume(unsigned int command) {
-    unsigned int number = command & 0xff;
-    return (command >> 8 & 0xff) == BTRFS_IOCTL_TYPE && (number == 1 || number == 14 || number == 23 || number == 24);
+#define BCACHEFS_IOCTL_TYPE 0xbc
+static __always_inline bool makes_subvolume(unsigned long filesystem, unsigned int command) {
+    unsigned int type = command >> 8 & 0xff, number = command & 0xff;
+    if (type == BTRFS_IOCTL_TYPE && filesystem == BTRFS_MAGIC)
+        return number == 1 || number == 14 || number == 23 || number == 24;
+    return type == BCACHEFS_IOCTL_TYPE && filesystem == BCACHEFS_MAGIC && (number == 16 || number == 29);
 }
 
 /* FS_IOC_ADD_ENCRYPTION_KEY (fscrypt): the file system keeps the id of whoever added a key, and takes the next one who
@@ -171,10 +182,10 @@ static __always_inline bool adds_encryption_key(unsigned int command) {
 /* Their group is the task's also in a set-group-ID directory. What a snapshot has in it was there before, and is not
  * looked at: the kernel asks nobody about it. */
 static __always_inline int judge_ioctl(struct file* file, unsigned int command) {
-    bool adds_key = adds_encryption_key(command);
-    if ((!adds_key && !makes_subvolume(command)) || !is_in_user_namespace(current_cred())) return 0;
+    if (!is_in_user_namespace(current_cred())) return 0;
     struct inode* inode = file->f_inode;
-    if (!inode || (!adds_key && inode->i_sb->s_magic != BTRFS_MAGIC)) return 0;
+    bool adds_key = adds_encryption_key(command);
+    if (!inode || (!adds_key && !makes_subvolume(inode->i_sb->s_magic, command))) return 0;
     struct path* path = __builtin_preserve_access_index(&file->f_path);
     return judge_task_ids(inode, adds_key ? 0 : mapping_of(BPF_CORE_READ(path, mnt)));
 }
