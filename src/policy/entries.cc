@@ -75,7 +75,8 @@ Status Entries::remove(const NsIdentity& identity) {
 Status Entries::mark_dead(NsInode inode) {
     if (!maps_) return {};
     uint32_t key = key_of(inode);
-    nsr_namespace value{.id = 0, .flags = 0, .dead = 1, .missed = 0};
+    // What the kernel has noted of it is lost.
+    nsr_namespace value{.id = 0, .flags = NSR_OWNS_CGROUP_FILES, .dead = 1, .missed = 0};
     return insert(maps_->namespaces.borrow(), &key, &value);
 }
 
@@ -84,6 +85,12 @@ Result<Entries::Mark> Entries::mark(const NsIdentity& identity) const {
     auto found = TRY(find(maps_->namespaces.borrow(), identity));
     if (!found) return Mark::kAbsent;
     return found->dead != 0 ? Mark::kDead : Mark::kAlive;
+}
+
+Result<Entries::CgroupFiles> Entries::cgroup_files(const NsIdentity& identity) const {
+    if (!maps_) return CgroupFiles::kNone;
+    auto found = TRY(find(maps_->namespaces.borrow(), identity));
+    return found && (found->flags & NSR_OWNS_CGROUP_FILES) == 0 ? CgroupFiles::kNone : CgroupFiles::kSome;
 }
 
 Result<std::optional<uint64_t>> Entries::missed_before(const NsIdentity& identity) const {

@@ -42,6 +42,10 @@ public:
     /// Whether the kernel has said that this namespace is gone.
     Result<Mark> mark(const NsIdentity& identity) const;
 
+    /// Whether files of cgroups that the namespace was not given may have ids of its ranges (layout.h).
+    enum class CgroupFiles { kNone, kSome };
+    Result<CgroupFiles> cgroup_files(const NsIdentity& identity) const;
+
     /// What note_missed() had said when this namespace was added; nothing where it is not known.
     Result<std::optional<uint64_t>> missed_before(const NsIdentity& identity) const;
     /// What MissedCalls has counted.

@@ -8,8 +8,10 @@
 #define NSR_LAYOUT "1"
 
 enum {
-    NSR_SETGROUPS_DENIED = 1, /* setgroups(2) is refused there and below, ... */
-    NSR_SETGROUPS_ALLOWED = 2 /* ... until a namespace with this */
+    NSR_SETGROUPS_DENIED = 1,  /* setgroups(2) is refused there and below, ... */
+    NSR_SETGROUPS_ALLOWED = 2, /* ... until a namespace with this */
+    /* Set by the kernel program: files of a cgroup that it was not given have ids of its ranges. */
+    NSR_OWNS_CGROUP_FILES = 4
 };
 
 /* Map "namespaces": inode number of a registered user namespace -> what is known of it. */

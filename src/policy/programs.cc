@@ -9,7 +9,7 @@ namespace {
 
 using enum Program::Need;
 
-constexpr std::array<Program, 36> kPrograms{{
+constexpr std::array<Program, 37> kPrograms{{
     {"note_mkdir", "vfs_mkdir", ""},
     {"note_mknod", "vfs_mknod", ""},
     {"note_symlink", "vfs_symlink", ""},
@@ -33,6 +33,7 @@ constexpr std::array<Program, 36> kPrograms{{
     {"judge_setxattr", "security_inode_setxattr", "inode_setxattr"},
     {"forget_refusals", "security_sb_alloc", "sb_alloc_security"},
     {"judge_overlay", "security_sb_kern_mount", "sb_kern_mount"},
+    {"note_cgroup_file", "security_kernfs_init_security", "kernfs_init_security"},
     {"judge_signal", "security_file_send_sigiotask", "file_send_sigiotask"},
     {"judge_shm", "security_shm_alloc", "shm_alloc_security"},
     {"judge_sem", "security_sem_alloc", "sem_alloc_security"},

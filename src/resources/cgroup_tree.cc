@@ -126,6 +126,8 @@ Status remove_next(BorrowedFd mount, CgroupWalk& walk) {
 
 Result<CgroupTree> CgroupTree::open() { return CgroupTree(TRY(open_cgroup_mount())); }
 
+Result<CgroupId> CgroupTree::top() const { return cgroup_id(mount_.borrow()); }
+
 Result<std::optional<Uid>> CgroupTree::owner(CgroupId id) const {
     auto cgroup = TRY(open_cgroup(mount_.borrow(), id));
     if (!cgroup) return std::optional<Uid>();
@@ -141,7 +143,7 @@ Result<std::optional<Cgroup>> CgroupTree::find(CgroupId id) const {
 
 Result<CgroupRemoval> CgroupTree::remove(CgroupId id, CgroupWalk& walk, Effort& effort) const {
     // Whoever wrote this into a record: without the check all empty cgroups of the host would go.
-    if (id == kTreeRoot || id == TRY(cgroup_id(mount_.borrow()))) return fail(EINVAL, "the root of the cgroup tree");
+    if (id == kTreeRoot || id == TRY(top())) return fail(EINVAL, "the root of the cgroup tree");
     if (walk.empty()) walk.push_back(id);
     do TRY(remove_next(mount_.borrow(), walk));
     while (!walk.empty() && may_go_on(effort));

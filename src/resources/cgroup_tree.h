@@ -33,6 +33,8 @@ public:
     /// Finds where cgroup2 is mounted and keeps that open. ENODEV: nowhere.
     static Result<CgroupTree> open();
 
+    /// The cgroup above all that can be seen.
+    Result<CgroupId> top() const;
     /// Who owns the directory; nothing if there is no such cgroup any more.
     Result<std::optional<Uid>> owner(CgroupId id) const;
     /// The cgroup, to be delegated; nothing if there is no such one any more.

@@ -81,6 +81,15 @@ Watch watch_over(Context& context, const NsIdentity& identity) {
     return none ? Watch::kComplete : Watch::kGaps;
 }
 
+CgroupFiles cgroup_files(const Context& context, const NsIdentity& identity) {
+    if (context.level != policy::Level::kEnforce) return CgroupFiles::kOfItsOwn;
+    // Of what is set aside the policy knows nothing any more.
+    if (registry::is_set_aside(identity)) return CgroupFiles::kOfAny;
+    auto files = context.entries.cgroup_files(identity);
+    if (!files) log::warning("Cannot tell which cgroups have files of a namespace: {}", files.error().what());
+    return files && *files == Entries::CgroupFiles::kNone ? CgroupFiles::kOfItsOwn : CgroupFiles::kOfAny;
+}
+
 Result<std::optional<NsInode>> innermost_holder(const Context& context, Uid start) {
     auto own = TRY(context.store.find_by_start(start));
     if (own && !registry::is_set_aside(own->userns)) return std::optional(own->userns.inode);

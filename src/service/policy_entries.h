@@ -24,6 +24,11 @@ Status settle_owners(Context& context, const registry::Registration& registratio
 enum class Watch { kComplete, kGaps };
 Watch watch_over(Context& context, const NsIdentity& identity);
 
+/// The same: whether files of cgroups that the namespace was not given may have ids of its ranges. They have to be
+/// taken back before those are handed out again.
+enum class CgroupFiles { kOfItsOwn, kOfAny };
+CgroupFiles cgroup_files(const Context& context, const NsIdentity& identity);
+
 /// Who was given a range last, of all that live.
 Result<std::optional<NsInode>> innermost_holder(const Context& context, Uid start);
 

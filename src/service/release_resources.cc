@@ -8,6 +8,7 @@
 #include "resources/cgroup_tree.h"
 #include "resources/network.h"
 #include "service/leftovers.h"
+#include "service/policy_entries.h"
 #include "service/walk_file.h"
 
 namespace nsr::service {
@@ -39,6 +40,10 @@ DeadIds dead_ids(const Registration& registration) {
     return ids;
 }
 
+bool has_cgroups(const Context& context, const Registration& registration) {
+    return !registration.cgroups.empty() || cgroup_files(context, registration.userns) == CgroupFiles::kOfAny;
+}
+
 Result<resources::LinkRemoval> remove_link(const Registration& registration, const std::string& name) {
     auto removal = resources::remove_link(name, registration.owner, registration.name);
     if (!removal) log::warning("Cannot remove network interface {}: {}", name, removal.error().what());
@@ -58,6 +63,7 @@ private:
     Result<Work> remove(CgroupId id);
     Status note(Leftover leftover);
     Released remove_all();
+    Result<CgroupWalk> begin_walk() const;
     Released take_back();
     Status save(const CgroupWalk& walk);
 
@@ -115,12 +121,19 @@ Status CgroupRelease::save(const CgroupWalk& walk) {
     return write_walk(state, walk_file(registration_.userns), walk);
 }
 
+Result<CgroupWalk> CgroupRelease::begin_walk() const {
+    if (cgroup_files(context_, registration_.userns) == CgroupFiles::kOfItsOwn) return registration_.cgroups;
+    return CgroupWalk{TRY(tree_.top())};
+}
+
 // Also in a cgroup that is another namespace's by now: what this one made there before has still its ids. No range is
 // free before all is taken back.
 Released CgroupRelease::take_back() {
     auto walk = read_walk(context_.store.state_dir(), walk_file(registration_.userns));
     if (!walk) log::warning("The cgroups of {} are looked at anew: {}", registration_.name, walk.error().what());
-    if (!walk || walk->empty()) walk = registration_.cgroups;
+    if (!walk || walk->empty()) walk = begin_walk();
+    if (!walk) log::warning("Cannot take back cgroups of {}: {}", registration_.name, walk.error().what());
+    if (!walk) return Released::kFailed;
     CgroupTree::Effort effort{.visits = SIZE_MAX, .end_usec = turn_.end_usec()};
     auto retaken = tree_.take_back(*walk, ids_, effort);
     if (retaken && *retaken == resources::CgroupsRetaken::kAll) return Released::kAll;
@@ -159,7 +172,7 @@ Released release_links(const ReleaseTurn& turn, const Registration& registration
 }
 
 Released release_cgroups(Context& context, ReleaseTurn& turn, const Registration& registration) {
-    if (registration.cgroups.empty() || !registration.range) return Released::kAll;
+    if (!registration.range || !has_cgroups(context, registration)) return Released::kAll;
     auto tree = CgroupTree::open();
     if (!tree) log::warning("Cannot remove cgroups of {}: {}", registration.name, tree.error().what());
     if (!tree) return dead_ids(registration).empty() ? Released::kAll : Released::kFailed;
@@ -167,7 +180,7 @@ Released release_cgroups(Context& context, ReleaseTurn& turn, const Registration
 }
 
 Status forget_release(const Context& context, const Registration& registration) {
-    if (registration.cgroups.empty()) return {};
+    if (!has_cgroups(context, registration)) return {};
     return remove_walk(context.store.state_dir(), walk_file(registration.userns));
 }
 

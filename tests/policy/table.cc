@@ -40,6 +40,7 @@ Table all_cases() {
     add_key_groups(table);
     add_groups(table);
     add_cgroups(table);
+    add_controllers(table);
     add_existing_files(table);
     add_own_file_systems(table);
     add_nested(table);

@@ -77,6 +77,7 @@ void add_keys(Table& table);
 void add_key_groups(Table& table);
 void add_groups(Table& table);
 void add_cgroups(Table& table);
+void add_controllers(Table& table);
 void add_existing_files(Table& table);
 void add_own_file_systems(Table& table);
 void add_nested(Table& table);

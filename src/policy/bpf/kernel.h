@@ -125,12 +125,22 @@ struct posix_acl {
     struct posix_acl_entry a_entries[];
 };
 
+struct kernfs_iattrs {
+    kgid_t ia_gid;
+};
 struct kernfs_node {
     struct kernfs_node* parent;
     __u64 id;
+    unsigned short mode;
+    void* priv;
+    struct kernfs_iattrs* iattr;
 };
 struct kernfs_node___rcu { /* Linux 6.15 */
     struct kernfs_node* __parent;
+};
+
+struct cgroup {
+    struct kernfs_node* kn;
 };
 
 struct ipc64_perm {
