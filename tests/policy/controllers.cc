@@ -13,7 +13,7 @@ namespace nsr::channels {
 
 namespace {
 
-/// For the service to hear of the death of a namespace and to take back what that one has left.
+/// For the service to notice the death of a namespace and to take back what the namespace has left.
 constexpr uint64_t kReleaseUsec = 60'000'000;
 constexpr useconds_t kPauseUsec = 50'000;
 

@@ -90,9 +90,9 @@ int BPF_PROG(judge_new_key, struct key* key) {
     return verdict(is_in_user_namespace(current_cred()) && judge_key_ids(key->uid.val, key->gid.val));
 }
 
-/* Whoever may link a key puts it into a keyring of his own, also from outside, where nobody is asked. So a key with
- * transient ids stays closed to all but its possessor and its owner. keyctl(2) KEYCTL_CHOWN gives a key that somebody
- * else owns to any group of the task. Where nothing was noted, it might be either. */
+/* A task outside that may link a key puts it into a keyring of its own, and is not judged. So a key with transient ids
+ * stays closed to all but its possessor and its owner. KEYCTL_CHOWN of keyctl(2) gives a key of another user to any
+ * group of the task. Where nothing was noted, either could be meant. */
 #define KEY_GRP_LINK 0x00001000
 #define KEY_OTH_LINK 0x00000010
 static __always_inline int judge_key_change(const struct key* key) {
