@@ -32,7 +32,7 @@ OrFault<resources::Cgroup> take_cgroup(varlink::Call& call) {
 OrFault<void> add(Context& context, varlink::Call& call) {
     auto userns = TRY(take_user_namespace(context, call));
     auto cgroup = TRY(take_cgroup(call));
-    auto registration = TRY(require_registration(context, userns.identity()));
+    auto registration = TRY(require_registration(context, userns));
     if (!registration.range) return refuse("UserNamespaceWithoutUserRange");
     TRY(require_owner(registration, call.peer));
     // Else a user could have somebody else's cgroup given to ids of its own.

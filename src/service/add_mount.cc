@@ -23,7 +23,7 @@ OrFault<void> add(Context& context, varlink::Call& call) {
     auto userns = TRY(take_user_namespace(context, call));
     auto mount = resources::Mount::from_descriptor(std::move(*TRY(find_fd(call, kMountField))));
     if (!mount) return Refusal(varlink::system_error(mount.error().code()));
-    auto registration = TRY(require_registration(context, userns.identity()));
+    auto registration = TRY(require_registration(context, userns));
     TRY(require_authority(context, call, authority::kDelegateMount, "name", registration.name));
     // Where a pin would keep the namespace alive the mount is left to whoever has it.
     if (auto pin = TRY_SYSTEM(mount->pin())) TRY_SYSTEM(context.keep_mount(userns.identity(), std::move(*pin)));

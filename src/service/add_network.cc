@@ -88,7 +88,7 @@ varlink::Reply make_reply(const Wish& wish, const std::string& host_name, Unique
 OrFault<varlink::Reply> add(Context& context, varlink::Call& call) {
     auto userns = TRY(take_user_namespace(context, call));
     Wish wish = TRY(read_wish(call, userns));
-    auto registration = TRY(require_registration(context, userns.identity()));
+    auto registration = TRY(require_registration(context, userns));
     TRY(require_owner(registration, call.peer));
     TRY(require_authority(context, call, authority::kDelegateNetworkInterface, "type",
                           std::string(*call.parameters.string("mode"))));

@@ -195,7 +195,7 @@ OrFault<void> Allocation::reserve_ranges() {
         auto recorded = chosen ? record() : OrFault<Recorded>(Recorded::kSomethingTaken);
         if (recorded && *recorded == Recorded::kDone) return {};
         return_unused_ranges();
-        TRY(require_unregistered(context_, userns_.identity()));
+        TRY(require_unregistered(context_, userns_));
         TRY(require_free_name(context_, wish_.name));
         if (!own_picker.has_asked_about_name()) TRY(require_name_unknown_to_host(context_, wish_.name));
         TRY(std::move(chosen));
@@ -327,7 +327,7 @@ OrFault<void> Allocation::run() {
     auto fit = choose_fixed_ids();
     if (!fit) {
         // Those complaints come first.
-        TRY(require_unregistered(context_, userns_.identity()));
+        TRY(require_unregistered(context_, userns_));
         TRY(require_free_name(context_, wish_.name));
         return fit;
     }

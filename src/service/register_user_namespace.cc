@@ -37,7 +37,7 @@ OrFault<std::string> register_namespace(Context& context, varlink::Call& call) {
     auto userns = TRY(take_user_namespace(context, call));
     if (!userns.parent()) return refuse_parameter(kUserNamespaceField);
     TRY(require_own_maps(userns, call.peer));
-    TRY(require_unregistered(context, userns.identity()));
+    TRY(require_unregistered(context, userns));
     TRY(require_free_name(context, registration.name));
     TRY(require_name_unknown_to_host(context, registration.name));
     TRY(require_authority(context, call, authority::kRegisterUserNamespace, "name", registration.name));

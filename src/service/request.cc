@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "service/request.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/sys.h"
+#include "namespaces/map_files.h"
 #include "registry/names.h"
 #include "service/accounts.h"
 #include "service/policy_entries.h"
@@ -41,9 +44,31 @@ namespace {
 
 enum class Match { kNone, kSame, kOther };
 
+bool has_ids_of(const registry::Registration& registration, const namespaces::IdMap& map) {
+    return std::ranges::any_of(map, [&](const namespaces::IdMapLine& line) {
+        return line.outside == registration.range->start.value || line.outside == registration.range->start_gid.value;
+    });
+}
+
+// A recorded call that has ended has written the maps, or one of the two, and none is ever written anew: a namespace
+// with neither is not the recorded one. With the registry lock held, or the call that the record is of might just have
+// been made for this very namespace.
+Result<bool> lacks_ids_of(const Context& context, const registry::Registration& registration,
+                          const namespaces::UserNamespace& userns) {
+    if (!registration.range || !context.entries.exist()) return false;  // what it shows could not be noted
+    for (pid_t writer : TRY(context.store.pending())) {
+        auto pending = TRY(context.store.read_pending(writer));
+        if (pending && pending->userns == registration.userns) return false;
+    }
+    auto maps = TRY(namespaces::read_maps(userns));
+    return !has_ids_of(registration, maps.uids) && !has_ids_of(registration, maps.gids);
+}
+
 // An inode number is used again after its namespace is dead; the 64-bit id is not. Where there are no ids, the kernel
-// policy may know that the recorded one is dead, while the caller's is not.
-OrFault<Match> match(Context& context, const registry::Registration& found, const NsIdentity& identity) {
+// policy may know that the recorded one is dead, while the caller's is not; or the maps tell, where its death was
+// missed.
+OrFault<Match> match(Context& context, const registry::Registration& found, const namespaces::UserNamespace& userns) {
+    const NsIdentity& identity = userns.identity();
     bool have_ids = found.userns.id.value != 0 && identity.id.value != 0;
     if (have_ids && found.userns.id == identity.id) return Match::kSame;
     // The record and the policy's mark go together.
@@ -57,23 +82,27 @@ OrFault<Match> match(Context& context, const registry::Registration& found, cons
         TRY_SYSTEM(context.entries.mark_dead(identity.inode));
         return Match::kOther;
     }
-    return life_of(context, current->userns) == namespaces::Life::kDead ? Match::kOther : Match::kSame;
+    if (life_of(context, current->userns) == namespaces::Life::kDead) return Match::kOther;
+    if (!TRY_SYSTEM(lacks_ids_of(context, *current, userns))) return Match::kSame;
+    TRY_SYSTEM(context.entries.mark_dead(identity.inode));
+    return Match::kOther;
 }
 
 }  // namespace
 
-OrFault<std::optional<registry::Registration>> find_registration(Context& context, const NsIdentity& identity) {
-    auto found = TRY_SYSTEM(context.store.find_by_inode(identity.inode));
+OrFault<std::optional<registry::Registration>> find_registration(Context& context,
+                                                                 const namespaces::UserNamespace& userns) {
+    auto found = TRY_SYSTEM(context.store.find_by_inode(userns.identity().inode));
     if (!found) return found;
-    auto match_now = TRY(match(context, *found, identity));
+    auto match_now = TRY(match(context, *found, userns));
     if (match_now == Match::kSame) return found;
     if (match_now == Match::kOther && TRY_SYSTEM(release_if_dead(context, *found)) == Holder::kAlive)
         return refuse_system(Error(EEXIST, "stale record of a namespace with the same inode number"));
     return std::optional<registry::Registration>();
 }
 
-OrFault<void> require_unregistered(Context& context, const NsIdentity& identity) {
-    if (TRY(find_registration(context, identity))) return refuse("UserNamespaceExists");
+OrFault<void> require_unregistered(Context& context, const namespaces::UserNamespace& userns) {
+    if (TRY(find_registration(context, userns))) return refuse("UserNamespaceExists");
     return {};
 }
 
@@ -109,8 +138,8 @@ OrFault<void> require_authority(Context& context, const varlink::Call& call, aut
     return {};
 }
 
-OrFault<registry::Registration> require_registration(Context& context, const NsIdentity& identity) {
-    auto found = TRY(find_registration(context, identity));
+OrFault<registry::Registration> require_registration(Context& context, const namespaces::UserNamespace& userns) {
+    auto found = TRY(find_registration(context, userns));
     if (!found) return refuse("UserNamespaceNotRegistered");
     return std::move(*found);
 }

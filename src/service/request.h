@@ -23,10 +23,11 @@ OrFault<UniqueFd*> find_fd(varlink::Call& call, std::string_view field);
 OrFault<namespaces::UserNamespace> take_user_namespace(const Context& context, varlink::Call& call);
 
 /// The live registration of a namespace; one whose namespace is dead is released.
-OrFault<std::optional<registry::Registration>> find_registration(Context& context, const NsIdentity& identity);
+OrFault<std::optional<registry::Registration>> find_registration(Context& context,
+                                                                 const namespaces::UserNamespace& userns);
 
 /// UserNamespaceExists.
-OrFault<void> require_unregistered(Context& context, const NsIdentity& identity);
+OrFault<void> require_unregistered(Context& context, const namespaces::UserNamespace& userns);
 /// NameExists, as far as the registry knows.
 OrFault<void> require_free_name(Context& context, const std::string& name);
 /// NameExists, as far as the host knows. Waits for others: not with the registry lock held.
@@ -39,7 +40,7 @@ OrFault<void> require_unclaimed(const Context& context, const registry::Lock& lo
 OrFault<void> require_authority(Context& context, const varlink::Call& call, authority::Action action,
                                 const char* detail, std::string value);
 /// UserNamespaceNotRegistered.
-OrFault<registry::Registration> require_registration(Context& context, const NsIdentity& identity);
+OrFault<registry::Registration> require_registration(Context& context, const namespaces::UserNamespace& userns);
 /// PermissionDenied for a caller that is neither root nor the owner of the registration.
 OrFault<void> require_owner(const registry::Registration& registration, const varlink::Peer& peer);
 
