@@ -33,6 +33,7 @@ constexpr std::array kKnown{
     Known{"enforcement", "Enforcement"},
     Known{"reason", "Reason"},
     Known{"notEnforced", "Not enforced"},
+    Known{"lastGap", "Last gap"},
     Known{"freshContainer", "Fresh ranges of 65536"},
     Known{"freshDynamic", "Fresh single ids"},
 };

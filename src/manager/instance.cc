@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/printable.h"
 #include "base/sys.h"
+#include "manager/heartbeat.h"
 #include "manager/kernel_side.h"
 #include "manager/listening_socket.h"
 #include "manager/log_summary.h"
@@ -27,6 +28,10 @@ constexpr uint64_t kNotifyUsec = 10'000'000;
 
 void tell_service_manager(const std::string& text) {
     if (auto told = notify(text, kNotifyUsec); !told) log::warning("{}", told.error().what());
+}
+
+std::string status_line(const policy::Choice& choice) {
+    return fmt::format("STATUS=Enforcement: {} ({})", policy::level_to_string(choice.level), printable(choice.reason));
 }
 
 std::vector<NsIdentity> identities(const std::vector<Watched>& living) {
@@ -78,21 +83,26 @@ Result<int> run_instance(const Options& options) {
     TRY(manager.start());
     // Only now: one that has died by this time is released at once.
     for (const auto& one : living) manager.reaper().watch(one);
-    Source counting = TRY(kernel.count_missed_calls(loop, context.entries));
     Source bell = TRY(kernel.ring(loop, manager.reaper()));
     TRY(loop.feed_watchdog());
     StatusFile status(premises.runtime.borrow(), kernel, context);
     TRY(status.write());
     Source refreshing = TRY(status.refresh(loop));
     malloc_trim(0);  // recovery may have needed much, once
-    tell_service_manager(fmt::format("READY=1\nSTATUS=Enforcement: {} ({})", policy::level_to_string(choice.level),
-                                     printable(choice.reason)));
+    Heartbeat heartbeat(kernel, context.entries, [&] {
+        context.level = choice.level;
+        manager.change_level(choice.level);
+        if (auto written = status.write(); !written) log::warning("Status file: {}", written.error().what());
+        tell_service_manager(status_line(choice));
+    });
+    TRY(heartbeat.start(loop));
+    tell_service_manager("READY=1\n" + status_line(choice));
     int exit_status = TRY(loop.run());
     tell_service_manager("STOPPING=1");
     manager.stop(socket.is_own() ? Manager::Backlog::kGoes : Manager::Backlog::kStays);
     log_summary.finish();
     kernel.leave(context.entries);
-    TRY(leave_state(context));
+    TRY(leave_state(context, kernel));
     return exit_status;
 }
 

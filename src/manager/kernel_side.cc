@@ -2,8 +2,10 @@
 #include "manager/kernel_side.h"
 
 #include <sys/epoll.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
+#include <ctime>
+
+#include <fmt/ranges.h>
 
 #include "base/log.h"
 #include "policy/proof.h"
@@ -32,12 +34,14 @@ void log_choice(const policy::Choice& choice) {
 
 KernelSide KernelSide::set_up(const Options& options) {
     KernelSide side;
+    side.wanted_ = options.enforcement;
     policy::remove_old_trials(options.runtime_dir + "/nsresource");
     bool is_wanted = !options.enforcement || *options.enforcement == Level::kEnforce;
     Status enforceable = fail(ECANCELED, "it is not asked for");
     if (is_wanted) {
         auto policy = KernelPolicy::load(options.runtime_dir, Scope::kAll);
         enforceable = policy ? side.prove(*policy, options.runtime_dir) : to_status(policy);
+        if (!enforceable) side.pulse_.reset();
         if (policy && !enforceable)
             if (auto removed = policy->remove_new_policy(); !removed) log::warning("{}", removed.error().what());
         if (policy) side.policy_ = std::move(*policy);
@@ -70,27 +74,34 @@ Status KernelSide::prove(KernelPolicy& policy, const std::string& runtime_dir) {
         return access(fmt::format("{}/registry/{}", own, registry::start_file(id)).c_str(), F_OK) < 0;
     };
     TRY(policy::prove_enforcement(entries, own, is_free));
+    pulse_ = TRY(policy::Pulse::create(policy.beats()));
     missed_calls_ = TRY(policy.missed_calls());
     TRY(missed_calls_.count());
-    return {};
+    began_in_gap_ = TRY(entries.is_in_gap());
+    return entries.end_gap();
 }
 
 // What other programs have missed is not what these count.
 bool KernelSide::was_enforced() const {
-    return policy_ && policy_->was_enforced() && (!missed_calls_.are_possible() || !policy_->is_new());
+    return policy_ && policy_->was_enforced() && !began_in_gap_ &&
+           (!missed_calls_.are_possible() || !policy_->is_new());
 }
 
-Result<Source> KernelSide::count_missed_calls(EventLoop& loop, policy::Entries& entries) const {
-    if (!missed_calls_.are_possible()) return Source();
-    auto timer = std::make_shared<UniqueFd>(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-    const itimerspec every_second{.it_interval = {1, 0}, .it_value = {1, 0}};
-    if (!*timer || timerfd_settime(timer->get(), 0, &every_second, nullptr) < 0) return fail_errno(errno, "timer");
-    return loop.watch_fd(timer->borrow(), EPOLLIN, [this, timer, &entries] {
-        uint64_t times = 0;
-        if (read(timer->get(), &times, sizeof times) < 0) return;
-        auto count = missed_calls_.count();
-        if (count) static_cast<void>(entries.note_missed(*count));
-    });
+Result<std::vector<std::string_view>> KernelSide::silent_families() const {
+    return pulse_ ? pulse_->silent() : std::vector<std::string_view>();
+}
+
+void KernelSide::begin_gap(const std::vector<std::string_view>& silent) {
+    gap_ = Gap{.begin = time(nullptr), .what = fmt::format("{}", fmt::join(silent, ", "))};
+    choice_without_gap_ = choice_;
+    if (choice_.level != Level::kEnforce) return;
+    choice_ = policy::choose_level(
+        wanted_, fail(ECANCELED, "the kernel does not run the programs that are attached, for {}", gap_->what));
+}
+
+void KernelSide::end_gap() {
+    gap_->end = time(nullptr);
+    choice_ = choice_without_gap_;
 }
 
 Result<policy::Entries> KernelSide::entries() const { return policy_ ? policy_->entries() : policy::Entries(); }
@@ -99,7 +110,7 @@ std::vector<policy::Program> KernelSide::missing() const {
     return policy_ ? policy_->missing() : std::vector<policy::Program>();
 }
 
-void KernelSide::finish_exchange() const {
+void KernelSide::finish_exchange() {
     if (!policy_) return;
     bool enforces = choice_.level == Level::kEnforce;
     auto removed = policy_->remove_others(enforces ? KernelPolicy::OldPolicy::kRemove : KernelPolicy::OldPolicy::kKeep);

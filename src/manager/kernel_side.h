@@ -8,6 +8,7 @@
 #include "manager/reaper.h"
 #include "policy/death_bell.h"
 #include "policy/kernel_policy.h"
+#include "policy/pulse.h"
 #include "service/context.h"
 
 namespace nsr::manager {
@@ -18,6 +19,7 @@ public:
     /// Loads what is missing, and has the policy proven. Never fails: the level says what came of it.
     static KernelSide set_up(const Options& options);
 
+    /// Another one after begin_gap() and end_gap().
     const policy::Choice& choice() const { return choice_; }
     Result<policy::Entries> entries() const;
     /// None at levels other than `enforce`.
@@ -28,12 +30,30 @@ public:
     std::vector<policy::Program> missing() const;
 
     /// Once the entries are complete: what an earlier version has attached goes.
-    void finish_exchange() const;
-    /// Keeps up to date what new entries begin with, for as long as the source lives.
-    Result<Source> count_missed_calls(EventLoop& loop, policy::Entries& entries) const;
+    void finish_exchange();
     Reaper::Senses senses(const service::Context& context) const;
     /// Has the reaper told of each death, for as long as the source lives.
     Result<Source> ring(EventLoop& loop, Reaper& reaper) const;
+    /// For the Heartbeat. Whether there is anything to look after.
+    bool has_programs() const { return policy_.has_value(); }
+    Result<size_t> restore_pins() { return policy_->restore_pins(); }
+    /// None where the policy is not at work.
+    Result<std::vector<std::string_view>> silent_families() const;
+    /// Since the maps are there.
+    Result<uint64_t> count_deaths() const { return policy_->count_deaths(); }
+
+    /// A time in which the kernel does not run the programs, though they are attached.
+    struct Gap {
+        time_t begin = 0, end = 0;  ///< seconds since 1970; 0: it lasts
+        std::string what;
+    };
+    /// The last one of this instance.
+    const std::optional<Gap>& gap() const { return gap_; }
+    bool is_in_gap() const { return gap_ && gap_->end == 0; }
+    /// The level is what this host can have without a policy; and as before.
+    void begin_gap(const std::vector<std::string_view>& silent);
+    void end_gap();
+
     /// The service stops: where no namespace is registered, there is nothing to enforce.
     void leave(const policy::Entries& entries) const;
 
@@ -41,9 +61,13 @@ private:
     KernelSide() = default;
     Status prove(policy::KernelPolicy& policy, const std::string& runtime_dir);
 
-    policy::Choice choice_;
+    std::optional<policy::Level> wanted_;
+    policy::Choice choice_, choice_without_gap_;
     std::optional<policy::KernelPolicy> policy_;
     policy::MissedCalls missed_calls_;
+    std::optional<policy::Pulse> pulse_;
+    std::optional<Gap> gap_;
+    bool began_in_gap_ = false;  ///< an earlier instance ended in it
 };
 
 }  // namespace nsr::manager

@@ -76,6 +76,11 @@ Status Manager::start() {
     return pool_.start();
 }
 
+void Manager::change_level(policy::Level level) {
+    jobs_.push_front({.type = MessageType::kKeepBack, .namespaces = {}});
+    pool_.change_level(level);
+}
+
 void Manager::stop(Backlog backlog) {
     pool_.stop(kStopGraceUsec);
     // What waits there would be closed along with the socket.

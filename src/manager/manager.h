@@ -36,6 +36,9 @@ public:
     Reaper& reaper() { return reaper_; }
     MountPins& pins() { return pins_; }
     Status start();
+    /// From now on calls are served at this level. Ranges that are taken are kept back: those of a time that was not
+    /// enforced may have left something.
+    void change_level(policy::Level level);
     /// Clients that wait to be accepted when the service stops: the next instance has the socket, or it goes.
     enum class Backlog { kStays, kGoes };
     /// Ends all workers and connections, once the loop is left. Waits for none that the kernel holds.

@@ -13,8 +13,8 @@ constexpr size_t kPeekSize = 16384;
 /// The smallest buffer that a client's socket has by default holds more than that (net.core.wmem_default), so that what
 /// is less will come to its end, if it does, without anyone reading.
 constexpr size_t kLargeSize = 65536;
-/// But a client may have made its buffer smaller, or send byte by byte, where each piece takes up some hundred bytes of it.
-/// If no more came for so long, the buffer may be full.
+/// But a client may have made its buffer smaller, or send byte by byte, where each piece takes up some hundred bytes of
+/// it. If no more came for so long, the buffer may be full.
 constexpr uint64_t kStalledUsec = 50'000;
 
 Status set_peek_offset(BorrowedFd socket, int offset) {

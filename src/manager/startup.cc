@@ -134,8 +134,9 @@ Result<size_t> max_connections() {
     return limit.rlim_cur - kReservedDescriptors;
 }
 
-Status leave_state(service::Context& context) {
-    if (context.level != policy::Level::kQuarantine) return {};
+// Ranges are marked ahead in a gap, too.
+Status leave_state(service::Context& context, const KernelSide& kernel) {
+    if (context.level != policy::Level::kQuarantine && !kernel.gap()) return {};
     Status saved = ranges::save_users(context.users, context.state_dir.borrow());
     if (!saved) log::warning("Cannot keep the table of users for the next boot: {}", saved.error().what());
     return context.used_set->give_back();

@@ -30,6 +30,6 @@ Result<std::vector<Watched>> recover(service::Context& context, const KernelSide
 Result<size_t> max_connections();
 
 /// After the last worker has ended: what the next start can do without is given back, and what it needs is kept.
-Status leave_state(service::Context& context);
+Status leave_state(service::Context& context, const KernelSide& kernel);
 
 }  // namespace nsr::manager

@@ -5,6 +5,8 @@
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+#include <ctime>
+
 #include <boost/json.hpp>
 
 #include "base/log.h"
@@ -16,6 +18,14 @@ namespace {
 
 constexpr char kName[] = "nsresource/status";
 constexpr char kNewName[] = "nsresource/status.new";
+
+std::string time_text(time_t seconds) {
+    struct tm utc{};
+    gmtime_r(&seconds, &utc);
+    char text[32];
+    strftime(text, sizeof text, "%F %T UTC", &utc);
+    return text;
+}
 
 }  // namespace
 
@@ -38,6 +48,9 @@ Status StatusFile::write() {
     for (const auto& program : kernel_.missing())
         if (!program.leaves_open.empty()) not_enforced.emplace_back(program.leaves_open);
     if (!not_enforced.empty()) status["notEnforced"] = std::move(not_enforced);
+    if (const auto& gap = kernel_.gap())
+        status["lastGap"] =
+            fmt::format("{} to {}: {}", time_text(gap->begin), gap->end == 0 ? "now" : time_text(gap->end), gap->what);
     if (choice.level == policy::Level::kQuarantine) {
         written_ = TRY(count_fresh());
         status["freshContainer"] = written_.containers;
@@ -50,13 +63,13 @@ Status StatusFile::write() {
 
 // Each second, not at each allocation: the figures are for people, and workers have better things to do.
 Result<Source> StatusFile::refresh(EventLoop& loop) {
-    if (kernel_.choice().level != policy::Level::kQuarantine) return Source();
     auto timer = std::make_shared<UniqueFd>(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     const itimerspec every_second{.it_interval = {1, 0}, .it_value = {1, 0}};
     if (!*timer || timerfd_settime(timer->get(), 0, &every_second, nullptr) < 0) return fail_errno(errno, "timer");
     return loop.watch_fd(timer->borrow(), EPOLLIN, [this, timer] {
         uint64_t times = 0;
         if (read(timer->get(), &times, sizeof times) < 0) return;
+        if (kernel_.choice().level != policy::Level::kQuarantine) return;
         auto fresh = count_fresh();
         if (!fresh || *fresh == written_) return;
         if (auto written = write(); !written) log::debug("status: {}", written.error().what());

@@ -108,6 +108,7 @@ Status WorkerPool::spawn() {
         fds.emplace_back(maps.owners.borrow(), pool::kOwnersFd);
         fds.emplace_back(maps.cgroups.borrow(), pool::kCgroupsFd);
         fds.emplace_back(maps.missed.borrow(), pool::kMissedFd);
+        fds.emplace_back(maps.beats.borrow(), pool::kBeatsFd);
     }
     pid_t pid =
         TRY(manager::spawn(config_.program,
@@ -203,6 +204,12 @@ size_t WorkerPool::count_free() const {
 void WorkerPool::retire(Worker& worker) {
     worker.retiring = true;
     shutdown(worker.channel.fd().get(), SHUT_WR);
+}
+
+void WorkerPool::change_level(policy::Level level) {
+    config_.level = level;
+    for (auto& worker : workers_)
+        if (!worker->retiring) retire(*worker);
 }
 
 void WorkerPool::retire_idle() {

@@ -106,6 +106,8 @@ public:
     size_t count_free() const;
     std::vector<std::unique_ptr<Worker>>& all() { return workers_; }
     const std::vector<std::unique_ptr<Worker>>& all() const { return workers_; }
+    /// Workers of the level before end when they have done what they are at.
+    void change_level(policy::Level level);
     void set_log_level(log::Level level) { config_.log_level = level; }
 
 private:

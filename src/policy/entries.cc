@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "policy/entries.h"
 
+#include <linux/btrfs.h>
+#include <sys/ioctl.h>
 #include <vector>
 
 #include "policy/bpf_call.h"
@@ -59,10 +61,7 @@ Status prune_map(BorrowedFd map, const Keep& keep) {
 Status Entries::add(const NsIdentity& identity, Setgroups setgroups) {
     if (!maps_) return {};
     uint32_t key = key_of(identity.inode);
-    uint64_t missed = 0;
-    uint32_t zero = 0;
-    TRY(map_lookup(maps_->missed.borrow(), &zero, &missed));
-    nsr_namespace value{.id = identity.id.value, .flags = flags_of(setgroups), .dead = 0, .missed = missed};
+    nsr_namespace value{.id = identity.id.value, .flags = flags_of(setgroups), .dead = 0, .missed = TRY(unwatched())};
     return insert(maps_->namespaces.borrow(), &key, &value);
 }
 
@@ -93,16 +92,61 @@ Result<Entries::CgroupFiles> Entries::cgroup_files(const NsIdentity& identity) c
     return found && (found->flags & NSR_OWNS_CGROUP_FILES) == 0 ? CgroupFiles::kNone : CgroupFiles::kSome;
 }
 
-Result<std::optional<uint64_t>> Entries::missed_before(const NsIdentity& identity) const {
-    if (!maps_) return std::optional<uint64_t>();
-    auto found = TRY(find(maps_->namespaces.borrow(), identity));
-    return found ? std::optional<uint64_t>(found->missed) : std::nullopt;
+Result<uint64_t> Entries::missed(uint32_t what) const {
+    uint64_t count = 0;
+    TRY(map_lookup(maps_->missed.borrow(), &what, &count));
+    return count;
+}
+
+Result<uint64_t> Entries::unwatched() const {
+    uint64_t calls = TRY(missed(NSR_MISSED_CALLS));
+    return (TRY(missed(NSR_MISSED_GAPS)) << NSR_GAPS_SHIFT) + calls;
 }
 
 Status Entries::note_missed(uint64_t count) {
     if (!maps_) return {};
-    uint32_t zero = 0;
-    return map_update(maps_->missed.borrow(), &zero, &count);
+    uint32_t calls = NSR_MISSED_CALLS;
+    return map_update(maps_->missed.borrow(), &calls, &count);
+}
+
+Result<bool> Entries::is_in_gap() const { return maps_ && TRY(missed(NSR_MISSED_GAPS)) % 2 != 0; }
+
+Status Entries::begin_gap() {
+    if (!maps_ || TRY(is_in_gap())) return {};
+    uint32_t gaps = NSR_MISSED_GAPS;
+    uint64_t next = TRY(missed(gaps)) + 1;
+    return map_update(maps_->missed.borrow(), &gaps, &next);
+}
+
+Status Entries::end_gap() {
+    if (!maps_ || !TRY(is_in_gap())) return {};
+    uint32_t gaps = NSR_MISSED_GAPS;
+    uint64_t next = TRY(missed(gaps)) + 1;
+    return map_update(maps_->missed.borrow(), &gaps, &next);
+}
+
+Result<bool> Entries::was_watched(const NsIdentity& identity) const {
+    if (!maps_ || TRY(is_in_gap())) return false;
+    auto found = TRY(find(maps_->namespaces.borrow(), identity));
+    return found && found->missed == TRY(unwatched());
+}
+
+Result<uint64_t> Entries::beats() const {
+    uint64_t sum = 0;
+    for (uint32_t of : {NSR_BEATS_OF_MANAGER, NSR_BEATS_OF_WORKERS}) {
+        uint64_t count = 0;
+        TRY(map_lookup(maps_->beats.borrow(), &of, &count));
+        sum += count;
+    }
+    return sum;
+}
+
+// A map's descriptor knows no ioctl(2), least of all this one; but the policy is asked first.
+Result<bool> Entries::is_asked() const {
+    if (!maps_) return false;
+    uint64_t before = TRY(beats());
+    ioctl(maps_->beats.get(), BTRFS_IOC_SUBVOL_CREATE, nullptr);
+    return TRY(beats()) != before;
 }
 
 Status Entries::set_owner(Uid start, NsInode owner) {

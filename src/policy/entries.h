@@ -16,7 +16,7 @@ namespace nsr::policy {
 class Entries {
 public:
     struct Maps {
-        UniqueFd namespaces, owners, cgroups, missed;
+        UniqueFd namespaces, owners, cgroups, missed, beats;
     };
     enum class Setgroups { kUnchanged, kDenied, kAllowed };
     /// kAbsent: nothing is known of this namespace.
@@ -46,10 +46,18 @@ public:
     enum class CgroupFiles { kNone, kSome };
     Result<CgroupFiles> cgroup_files(const NsIdentity& identity) const;
 
-    /// What note_missed() had said when this namespace was added; nothing where it is not known.
-    Result<std::optional<uint64_t>> missed_before(const NsIdentity& identity) const;
     /// What MissedCalls has counted.
     Status note_missed(uint64_t count);
+    /// A time in which the kernel runs no program, or not all: from the first of these calls to the second. Nothing
+    /// happens where it has begun, or ended, already.
+    Status begin_gap();
+    Status end_gap();
+    Result<bool> is_in_gap() const;
+    /// Whether note_missed() has said the same ever since this namespace was added, and there was no gap. No for one
+    /// that is not known.
+    Result<bool> was_watched(const NsIdentity& identity) const;
+    /// Makes a call that the policy is asked about, and gives whether it was. Three system calls.
+    Result<bool> is_asked() const;
 
     /// The innermost namespace that the range was given to.
     Status set_owner(Uid start, NsInode owner);
@@ -70,6 +78,10 @@ public:
     Result<bool> are_empty() const;
 
 private:
+    Result<uint64_t> missed(uint32_t what) const;
+    Result<uint64_t> unwatched() const;
+    Result<uint64_t> beats() const;
+
     std::optional<Maps> maps_;
     Scope scope_ = Scope::kAll;
 };

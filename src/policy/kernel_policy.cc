@@ -3,6 +3,7 @@
 
 #include "base/sys.h"
 #include "policy/bpf_call.h"
+#include "policy/layout.h"
 
 namespace nsr::policy {
 
@@ -12,6 +13,9 @@ Result<KernelPolicy> KernelPolicy::load(const std::string& runtime_dir, Scope sc
     policy.lock_ = TRY(policy.pins_.lock());
     policy.deaths_ = TRY(policy.open_map("deaths"));
     policy.lost_ = TRY(policy.open_map("lost"));
+    policy.beats_ = TRY(policy.open_map("beats"));
+    for (const auto& name : {policy.loaded_.maps, policy.loaded_.deaths, policy.loaded_.policy})
+        if (!name.empty()) TRY(policy.kept_.keep(policy.pins_, name));
     return policy;
 }
 
@@ -25,7 +29,15 @@ Result<Entries> KernelPolicy::entries() const {
     maps.owners = TRY(open_map("owners"));
     maps.cgroups = TRY(open_map("cgroups"));
     maps.missed = TRY(open_map("missed"));
+    maps.beats = TRY(open_map("beats"));
     return Entries(std::move(maps), loaded_.maps_are_new ? Entries::Scope::kSome : Entries::Scope::kAll);
+}
+
+Result<uint64_t> KernelPolicy::count_deaths() const {
+    uint64_t count = 0;
+    uint32_t deaths = NSR_BEATS_OF_DEATHS;
+    TRY(map_lookup(beats_.borrow(), &deaths, &count));
+    return count;
 }
 
 // Judges only: without a note they are stricter.
@@ -52,7 +64,20 @@ std::vector<Program> KernelPolicy::missing() const {
     return missing;
 }
 
-Status KernelPolicy::remove_others(OldPolicy old_policy) const {
+// The directory may be another one by now: its lock is that of the earlier one.
+Result<size_t> KernelPolicy::restore_pins() {
+    size_t missing = kept_.count_missing(pins_);
+    if (missing == 0) return missing;
+    TRY(pins_.make());
+    auto st = TRY(sys::stat_fd(lock_.borrow()));
+    if (st.st_nlink == 0) lock_ = TRY(pins_.lock());
+    if (is_marked_) TRY(pins_.ensure(kEnforcedMark));
+    TRY(kept_.restore(pins_));
+    return missing;
+}
+
+Status KernelPolicy::remove_others(OldPolicy old_policy) {
+    is_marked_ = old_policy == OldPolicy::kRemove;
     std::vector<std::string> keep{loaded_.maps, loaded_.deaths, loaded_.policy};
     if (old_policy == OldPolicy::kRemove) {
         TRY(pins_.ensure(kEnforcedMark));
@@ -65,6 +90,7 @@ Status KernelPolicy::remove_others(OldPolicy old_policy) const {
 
 Status KernelPolicy::remove_new_policy() {
     if (!loaded_.policy_is_new) return {};
+    kept_.let_go(loaded_.policy);
     return pins_.remove(std::exchange(loaded_.policy, {}));
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "policy/entries.h"
+#include "policy/kept_pins.h"
 #include "policy/level.h"
 #include "policy/loader.h"
 #include "policy/missed_calls.h"
@@ -24,6 +25,9 @@ public:
     Result<Entries> entries() const;
     BorrowedFd deaths() const { return deaths_.borrow(); }
     BorrowedFd lost() const { return lost_.borrow(); }
+    BorrowedFd beats() const { return beats_.borrow(); }
+    /// How many namespaces have died, registered or not, since the maps are there.
+    Result<uint64_t> count_deaths() const;
     /// Every namespace that has an entry by now was under the policy all the time.
     bool was_enforced() const { return loaded_.was_enforced; }
     Form form() const { return loaded_.policy.find("-hook-") != std::string::npos ? Form::kHook : Form::kFunction; }
@@ -37,9 +41,12 @@ public:
     /// of the time before are marked as used; from here on was_enforced() counts, until it is asked to keep an old
     /// policy. Namespaces that were made when that was at work may need it still, when it is not asked for any more.
     enum class OldPolicy { kKeep, kRemove };
-    Status remove_others(OldPolicy old_policy) const;
+    Status remove_others(OldPolicy old_policy);
     /// Takes the policy back that load() has just attached; one that was there before stays.
     Status remove_new_policy();
+    /// Pins again what is not pinned any more, and gives how much that was. Nothing was detached meanwhile: the
+    /// descriptors that are kept here hold it, but only for as long as this process lives.
+    Result<size_t> restore_pins();
     /// Nothing is enforced any more.
     Status remove_all() const { return pins_.remove_all(); }
 
@@ -50,7 +57,9 @@ private:
 
     PinDirectory pins_;
     Loaded loaded_;
-    UniqueFd deaths_, lost_, lock_;
+    KeptPins kept_;
+    bool is_marked_ = false;  ///< kEnforcedMark is there
+    UniqueFd deaths_, lost_, beats_, lock_;
 };
 
 }  // namespace nsr::policy

@@ -5,7 +5,7 @@
 
 #include <linux/types.h>
 
-#define NSR_LAYOUT "1"
+#define NSR_LAYOUT "2"
 
 enum {
     NSR_SETGROUPS_DENIED = 1,  /* setgroups(2) is refused there and below, ... */
@@ -38,8 +38,23 @@ struct nsr_death {
     __u32 zero;
 };
 
-/* Array "missed", one element: how many calls of programs the kernel had left out when somebody last counted. It never
- * counts too many. See missed_calls.h. */
+/* Array "missed": what may have got past the policy so far.
+ *
+ * How many calls of programs the kernel had left out when the service last counted. It never counts too many. See
+ * missed_calls.h.
+ *
+ * How often a gap has begun or ended, in which the kernel ran no program at all: odd while a gap lasts. See
+ * pulse.h. */
+enum { NSR_MISSED_CALLS = 0, NSR_MISSED_GAPS = 1, NSR_MISSED = 2 };
+
+/* An entry has both in one number, which is another one when either has changed: the gaps from this bit on. */
+#define NSR_GAPS_SHIFT 40
+
+/* Array "beats": how often a program of the policy was run for a call of the manager or of a worker, and how often a
+ * namespace has died, registered or not. See pulse.h. */
+enum { NSR_BEATS_OF_MANAGER = 0, NSR_BEATS_OF_WORKERS = 1, NSR_BEATS_OF_DEATHS = 2, NSR_BEATS = 3 };
+/* How the names of the service's processes begin: "nsresourced", "nsresourcework". */
+#define NSR_SERVICE_NAME "nsresour"
 
 enum {
     NSR_MAX_NAMESPACES = 65536,

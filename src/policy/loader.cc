@@ -104,7 +104,7 @@ private:
 
 // One definition of each, in the objects themselves.
 std::vector<bpf_map*> Loader::shared_maps() const {
-    return {policy_->maps.namespaces, policy_->maps.owners, policy_->maps.cgroups,
+    return {policy_->maps.namespaces, policy_->maps.owners, policy_->maps.cgroups, deaths_->maps.beats,
             deaths_->maps.deaths,     deaths_->maps.lost,   deaths_->maps.missed};
 }
 

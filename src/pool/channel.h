@@ -20,6 +20,7 @@ enum class MessageType : uint32_t {
     kRelease,   ///< registrations whose namespace is dead, to be taken back
     kRepair,    ///< a worker of this process id died: undo what it left half done
     kRefill,    ///< mark fresh ranges ahead
+    kKeepBack,  ///< mark all ranges that are taken as used, so that they are not handed out again before a reclaim
     kTidy,      ///< remove cgroups that were busy or large when their namespace died
     // worker to manager
     kReady,             ///< up, and waiting

@@ -14,6 +14,7 @@ inline constexpr int kNamespacesFd = 6;
 inline constexpr int kOwnersFd = 7;
 inline constexpr int kCgroupsFd = 8;
 inline constexpr int kMissedFd = 9;
+inline constexpr int kBeatsFd = 11;
 /// The memory in which all processes count the log lines that users cause (pool/log_quota.h).
 inline constexpr int kLogQuotaFd = 10;
 /// Followed by the ids of the programs that policy/missed_calls.h is about: "entries,12,34".

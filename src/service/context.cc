@@ -32,6 +32,12 @@ Result<ranges::UserTable> open_users(const registry::Store& store, const std::st
     return ranges::UserTable::make(store.state_dir(), TRY(ranges::load_users(state.borrow())));
 }
 
+// At the level `refuse` of a service that has handed out ranges in this boot: they are still to be released.
+bool keeps_record(policy::Level level, BorrowedFd runtime) {
+    if (level == policy::Level::kRefuse) return faccessat(runtime.get(), "nsresource/fresh", F_OK, 0) == 0;
+    return level == policy::Level::kEnforce || level == policy::Level::kQuarantine;
+}
+
 }  // namespace
 
 Result<Context> Context::open(const std::string& runtime_dir, const std::string& state_dir, policy::Level level,
@@ -42,7 +48,7 @@ Result<Context> Context::open(const std::string& runtime_dir, const std::string&
     auto users = TRY(open_users(store, state_dir));
     UniqueFd state;
     std::optional<ranges::UsedSet> used_set;
-    if (level == policy::Level::kEnforce || level == policy::Level::kQuarantine) {
+    if (keeps_record(level, runtime.borrow())) {
         state = TRY(sys::open_at(sys::kCwd, state_dir, O_RDONLY | O_DIRECTORY));
         used_set = TRY(ranges::UsedSet::open(state.borrow(), runtime.borrow()));
     }

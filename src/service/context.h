@@ -36,7 +36,7 @@ struct Context {
     /// Kept with the registry, as the next one is, by service/accounts.h.
     ranges::TakenMap taken;
     ranges::UserTable users;
-    /// These two at every level but `none` and `refuse`.
+    /// These two at every level but `none`, and `refuse` where nothing was handed out in this boot.
     UniqueFd state_dir;
     std::optional<ranges::UsedSet> used_set;
     /// The process that half-done calls are recorded under.

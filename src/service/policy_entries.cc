@@ -23,6 +23,14 @@ Status add(Context& context, const Registration& registration) {
     return {};
 }
 
+bool note_missed_calls(Context& context) {
+    if (!context.missed_calls.are_possible()) return true;
+    auto count = context.missed_calls.count();
+    Status noted = count ? context.entries.note_missed(*count) : Failure(std::move(count).error());
+    if (!noted) log::warning("Cannot count the calls that the kernel policy missed: {}", noted.error().what());
+    return noted.has_value();
+}
+
 }  // namespace
 
 namespaces::Life life_of(const Context& context, const NsIdentity& identity) {
@@ -72,13 +80,12 @@ Status settle_owners(Context& context, const Registration& registration) {
 
 Watch watch_over(Context& context, const NsIdentity& identity) {
     if (registry::is_set_aside(identity)) return Watch::kComplete;  // it was asked before
-    if (context.level != policy::Level::kEnforce || !context.missed_calls.are_possible()) return Watch::kComplete;
-    auto now = context.missed_calls.count();
-    if (!now) log::warning("Cannot count the calls that the kernel policy missed: {}", now.error().what());
-    if (now) static_cast<void>(context.entries.note_missed(*now));
-    auto before = context.entries.missed_before(identity);
-    bool none = now && before && *before && **before == *now;
-    return none ? Watch::kComplete : Watch::kGaps;
+    if (!context.used_set || !context.entries.exist()) return Watch::kComplete;
+    bool is_counted = note_missed_calls(context);
+    auto watched = context.entries.was_watched(identity);
+    // A gap that the manager has not noticed yet.
+    auto asked = context.level == policy::Level::kEnforce ? context.entries.is_asked() : Result<bool>(true);
+    return is_counted && watched && *watched && asked && *asked ? Watch::kComplete : Watch::kGaps;
 }
 
 CgroupFiles cgroup_files(const Context& context, const NsIdentity& identity) {

@@ -19,8 +19,8 @@ Status leave_policy(Context& context, const registry::Registration& registration
 /// After the record was removed, with the lock still held: ranges that were delegated to it are their holder's again.
 Status settle_owners(Context& context, const registry::Registration& registration);
 
-/// At the level `enforce`, of a dead namespace whose entry is still there: whether something may have got past the
-/// policy in its time. Its ranges are not to be handed out again at once, then.
+/// Of a dead namespace whose entry is still there: whether something may have got past the policy in its time. Its
+/// ranges are not to be handed out again at once, then.
 enum class Watch { kComplete, kGaps };
 Watch watch_over(Context& context, const NsIdentity& identity);
 

@@ -50,7 +50,7 @@ namespace {
 // While the policy still knows of the namespace.
 Status mark_unwatched(Context& context, const Registration& registration) {
     if (watch_over(context, registration.userns) == Watch::kComplete) return {};
-    log::info("Ranges of {} are not used again before a reclaim: the kernel policy has missed calls",
+    log::info("Ranges of {} are kept back until a reclaim: something may have got past the kernel policy",
               registration.name);
     return context.used_set->mark_used(registration.starts());
 }

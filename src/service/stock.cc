@@ -31,4 +31,8 @@ Status refill(Context& context) {
     return {};
 }
 
+Status keep_back(Context& context) {
+    return context.used_set ? context.used_set->mark_used(TRY(context.store.taken_starts())) : Status();
+}
+
 }  // namespace nsr::service

@@ -11,4 +11,7 @@ Result<ranges::UsedSet::Supply> supply(const Context& context);
 /// the disk.
 Status refill(Context& context);
 
+/// Marks all ranges that are taken as used, so that none is handed out again before a reclaim; waits for the disk.
+Status keep_back(Context& context);
+
 }  // namespace nsr::service

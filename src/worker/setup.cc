@@ -40,6 +40,8 @@ Status confine() {
     // Processes that this one puts into a client's namespace share its memory; the client may have CAP_SYS_PTRACE
     // there. The kernel lets nobody without it in the initial namespace trace a process that is not dumpable.
     if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail_errno(errno, "PR_SET_DUMPABLE");
+    // The kernel policy knows the service's calls by it (policy/entries.h, is_asked()), however this was started.
+    if (prctl(PR_SET_NAME, "nsresourcework") < 0) return fail_errno(errno, "PR_SET_NAME");
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) return fail_errno(errno, "ignore SIGPIPE");
     // Ctrl-C in a terminal goes to the whole process group; the manager decides when a worker ends.
     if (signal(SIGINT, SIG_IGN) == SIG_ERR) return fail_errno(errno, "ignore SIGINT");
@@ -48,8 +50,8 @@ Status confine() {
 
 policy::Entries take_entries() {
     policy::Entries::Maps maps{UniqueFd(pool::kNamespacesFd), UniqueFd(pool::kOwnersFd), UniqueFd(pool::kCgroupsFd),
-                               UniqueFd(pool::kMissedFd)};
-    for (int fd : {pool::kNamespacesFd, pool::kOwnersFd, pool::kCgroupsFd, pool::kMissedFd})
+                               UniqueFd(pool::kMissedFd), UniqueFd(pool::kBeatsFd)};
+    for (int fd : {pool::kNamespacesFd, pool::kOwnersFd, pool::kCgroupsFd, pool::kMissedFd, pool::kBeatsFd})
         fcntl(fd, F_SETFD, FD_CLOEXEC);
     return policy::Entries(std::move(maps), policy::Entries::Scope::kAll);
 }

@@ -63,6 +63,8 @@ Status Worker::handle(Message message) {
                 return repair(message);
             case MessageType::kRefill:
                 return refill();
+            case MessageType::kKeepBack:
+                return keep_back();
             case MessageType::kTidy:
                 return tidy();
             default:
@@ -152,6 +154,14 @@ Status Worker::repair(const Message& message) {
 Status Worker::refill() {
     if (auto filled = service::refill(context_); !filled)
         log::error("Cannot mark ranges ahead: {}", filled.error().what());
+    Message answer;
+    answer.type = MessageType::kJobDone;
+    return channel_.send(answer);
+}
+
+// A worker that fails ends, and the manager gives the job to another one.
+Status Worker::keep_back() {
+    TRY_WITHIN("ranges that are taken", service::keep_back(context_));
     Message answer;
     answer.type = MessageType::kJobDone;
     return channel_.send(answer);

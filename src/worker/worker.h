@@ -25,6 +25,7 @@ private:
     pool::Message release_in_turn(const std::vector<NsIdentity>& namespaces);
     Status repair(const pool::Message& message);
     Status refill();
+    Status keep_back();
     Status tidy();
     void look_after_stock();
 

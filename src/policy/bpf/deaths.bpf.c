@@ -21,12 +21,13 @@ struct {
 /* The service's own; see layout.h. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1);
+    __uint(max_entries, NSR_MISSED);
     __type(key, __u32);
     __type(value, __u64);
 } missed SEC(".maps");
 
 static __always_inline int mark_dead(__u64 userns) {
+    add_beat(NSR_BEATS_OF_DEATHS);
     struct nsr_namespace* registration = registration_of(userns);
     if (!registration) return 0;
     registration->dead = 1;

@@ -57,6 +57,7 @@ struct nsproxy {
 };
 struct task_struct {
     const struct cred* cred;
+    char comm[16];
     struct nsproxy* nsproxy;
 };
 

@@ -13,6 +13,19 @@ struct {
     __type(value, struct nsr_namespace);
 } namespaces SEC(".maps");
 
+/* See layout.h. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, NSR_BEATS);
+    __type(key, __u32);
+    __type(value, __u64);
+} beats SEC(".maps");
+
+static __always_inline void add_beat(__u32 of) {
+    __u64* count = bpf_map_lookup_elem(&beats, &of);
+    if (count) __sync_fetch_and_add(count, 1);
+}
+
 static __always_inline __u64 id_of(__u64 userns) {
     struct ns_common___with_id* common = (void*)__builtin_preserve_access_index(&USERNS(userns)->ns);
     return bpf_core_field_exists(common->ns_id) ? BPF_CORE_READ(common, ns_id) : 0;

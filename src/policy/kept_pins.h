@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "policy/pin_directory.h"
+
+namespace nsr::policy {
+
+/// Descriptors of what is pinned. A program stays attached for as long as its link has a pin or a descriptor, and the
+/// kernel has no other way to detach it: so while these are open, whoever removes the pins detaches nothing.
+class KeptPins {
+public:
+    /// All pins in a directory below the PinDirectory.
+    Status keep(const PinDirectory& pins, const std::string& directory);
+    /// Closes the descriptors of such a directory.
+    void let_go(const std::string& directory);
+    /// How many are not pinned any more. One system call for each.
+    size_t count_missing(const PinDirectory& pins) const;
+    /// Pins those again; the PinDirectory is there.
+    Status restore(const PinDirectory& pins) const;
+
+private:
+    struct Kept {
+        std::string directory, name;
+        UniqueFd object;
+        std::string path(const PinDirectory& pins) const { return pins.path_of(directory) + "/" + name; }
+        bool is_pinned(const PinDirectory& pins) const;
+    };
+    std::vector<Kept> all_;
+};
+
+}  // namespace nsr::policy
