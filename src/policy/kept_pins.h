@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <map>
 #include <string>
-#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -18,19 +18,14 @@ public:
     Status keep(const PinDirectory& pins, const std::string& directory);
     /// Closes the descriptors of such a directory.
     void let_go(const std::string& directory);
-    /// How many are not pinned any more. One system call for each.
+    /// How many are not pinned any more. Three system calls for each directory.
     size_t count_missing(const PinDirectory& pins) const;
     /// Pins those again; the PinDirectory is there.
     Status restore(const PinDirectory& pins) const;
 
 private:
-    struct Kept {
-        std::string directory, name;
-        UniqueFd object;
-        std::string path(const PinDirectory& pins) const { return pins.path_of(directory) + "/" + name; }
-        bool is_pinned(const PinDirectory& pins) const;
-    };
-    std::vector<Kept> all_;
+    using Objects = std::map<std::string, UniqueFd>;  ///< by the names of their pins
+    std::map<std::string, Objects> directories_;
 };
 
 }  // namespace nsr::policy
