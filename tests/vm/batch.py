@@ -31,6 +31,7 @@ def programs(binaries, level, whole):
         'conformance': [*conformance, *(GROUPS if at_length else ('restrict',))],
         'channels': [binaries + '/nsresource-channels', *(['--all-file-systems'] if at_length else []), '--enforcement=enforce'],
         'deaths': test('deaths'),
+        'heartbeat': test('heartbeat'),
     }
     if at_length:
         found['policy'] = test('policy')
