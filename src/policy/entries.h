@@ -56,7 +56,7 @@ public:
     /// Whether note_missed() has said the same ever since this namespace was added, and there was no gap. No for one
     /// that is not known.
     Result<bool> was_watched(const NsIdentity& identity) const;
-    /// Makes a call that the policy is asked about, and gives whether it was. Three system calls.
+    /// Makes a call that the policy is asked about, and gives whether it was. Five system calls.
     Result<bool> is_asked() const;
 
     /// The innermost namespace that the range was given to.

@@ -11,7 +11,7 @@
 namespace nsr::policy {
 
 /// Descriptors of what is pinned. A program stays attached for as long as its link has a pin or a descriptor, and the
-/// kernel has no other way to detach it: so while these are open, whoever removes the pins detaches nothing.
+/// kernel has no other way to detach it: so while these are open, removing the pins detaches nothing.
 class KeptPins {
 public:
     /// All pins in a directory below the PinDirectory.

@@ -144,7 +144,8 @@ class Pins(HeartbeatTest):
         with open_pin(path) as fd, self.assertRaises(OSError) as refused:
             bpf.bpf(LINK_DETACH, 'I', fd)
         self.assertEqual(refused.exception.errno, errno.EOPNOTSUPP)
-        self.assertNotEqual(subprocess.run(['bpftool', 'link', 'detach', 'id', str(link)], capture_output=True).returncode, 0)
+        detached = subprocess.run(['bpftool', 'link', 'detach', 'id', str(link)], capture_output=True)
+        self.assertNotEqual(detached.returncode, 0)
         os.unlink(path)
         self.check_restricted(one)
         wait_until(lambda: os.path.exists(path), 'pin')
