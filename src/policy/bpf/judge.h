@@ -61,19 +61,21 @@ static __always_inline struct notes* own_notes(void) {
 /* By the subjective credentials: io_uring's workers and overlayfs act with those of others. */
 static __always_inline const struct cred* current_cred(void) { return bpf_get_current_task_btf()->cred; }
 
-/* Counts calls of the service's own processes: what is counted shows that the kernel runs the programs. The name is
- * enough to know them by, since a stranger's process of that name is counted only where the programs do run, too. */
-static __always_inline void count_beat(void) {
+/* Counts calls of the service's own processes: what is counted shows that the kernel runs the programs. Any user can
+ * give a process that name, but not make it root's: its calls about one family must not pass for the service's about
+ * another that the kernel does not run. */
+static __always_inline void count_beat(const struct cred* cred) {
     const struct task_struct* task = bpf_get_current_task_btf();
     __u64 name = *(const __u64*)&task->comm[0], wanted;
     __builtin_memcpy(&wanted, NSR_SERVICE_NAME, sizeof wanted);
-    if (name == wanted) add_beat(task->comm[10] == 'd' ? NSR_BEATS_OF_MANAGER : NSR_BEATS_OF_WORKERS);
+    if (name == wanted && cred->euid.val == 0)
+        add_beat(task->comm[10] == 'd' ? NSR_BEATS_OF_MANAGER : NSR_BEATS_OF_WORKERS);
 }
 
 /* Nothing is asked of a task in the initial user namespace; for all others the registrations decide. */
 static __always_inline bool is_in_user_namespace(const struct cred* cred) {
     if (cred->user_ns->level != 0) return true;
-    count_beat();
+    count_beat(cred);
     return false;
 }
 
