@@ -5,10 +5,17 @@
 
 namespace nsr::policy {
 
+Status MissedCalls::open_programs() const {
+    if (open_->size() == programs_.size()) return {};
+    open_->clear();
+    for (uint32_t id : programs_) open_->push_back(TRY(program_by_id(id)));
+    return {};
+}
+
 Result<uint64_t> MissedCalls::count() const {
+    TRY(open_programs());
     uint64_t sum = 0;
-    for (uint32_t id : programs_) {
-        UniqueFd program = TRY(program_by_id(id));
+    for (const auto& program : *open_) {
         auto info = TRY(object_info<bpf_prog_info>(program.borrow()));
         sum += info.recursion_misses;
     }

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
 
 namespace nsr::policy {
@@ -20,11 +22,14 @@ public:
 
     bool are_possible() const { return !programs_.empty(); }
     const std::vector<uint32_t>& programs() const { return programs_; }
-    /// Since the programs were loaded. A few system calls for each program.
+    /// Since the programs were loaded. One system call for each program, and one more the first time.
     Result<uint64_t> count() const;
 
 private:
+    Status open_programs() const;
+
     std::vector<uint32_t> programs_;
+    std::shared_ptr<std::vector<UniqueFd>> open_ = std::make_shared<std::vector<UniqueFd>>();
 };
 
 }  // namespace nsr::policy
