@@ -9,7 +9,7 @@ namespace {
 
 using enum Program::Need;
 
-constexpr std::array<Program, 37> kPrograms{{
+constexpr std::array<Program, 40> kPrograms{{
     {"note_mkdir", "vfs_mkdir", ""},
     {"note_mknod", "vfs_mknod", ""},
     {"note_symlink", "vfs_symlink", ""},
@@ -35,6 +35,7 @@ constexpr std::array<Program, 37> kPrograms{{
     {"judge_overlay", "security_sb_kern_mount", "sb_kern_mount"},
     {"note_cgroup_file", "security_kernfs_init_security", "kernfs_init_security"},
     {"judge_signal", "security_file_send_sigiotask", "file_send_sigiotask"},
+    {"judge_mount_option", "security_fs_context_parse_param", "fs_context_parse_param"},
     {"judge_shm", "security_shm_alloc", "shm_alloc_security"},
     {"judge_sem", "security_sem_alloc", "sem_alloc_security"},
     {"judge_queue", "security_msg_queue_alloc", "msg_queue_alloc_security"},
@@ -50,6 +51,8 @@ constexpr std::array<Program, 37> kPrograms{{
     {"note_key_chown", "keyctl_chown_key", "", kIfThere},
     {"note_key_timeout", "keyctl_set_timeout", "", kIfThere},
     {"note_key_restriction", "keyctl_restrict_keyring", "", kIfThere},
+    {"judge_tap_owner", "security_file_ioctl", "file_ioctl"},
+    {"judge_tap_owner_compat", "security_file_ioctl_compat", "file_ioctl_compat", kIfThere},
     {"judge_setgroups", "security_task_fix_setgroups", "task_fix_setgroups"},
 }};
 

@@ -69,7 +69,7 @@ std::vector<FileSystem> make_file_systems(const std::string& scratch) {
     using enum FileSystem::Kind;
     // mount(8) looks for a loop device before anything would load the module; no module is no error, it may be built
     // in.
-    for (const char* module : {"loop", "overlay", "fuse"}) run({"modprobe", "-q", module});
+    for (const char* module : {"loop", "overlay", "fuse", "tun"}) run({"modprobe", "-q", module});
     std::vector<FileSystem> all{
         {kExt4, "ext4", "", ""}, {kTmpfs, "tmpfs", "", ""}, {kBtrfs, "btrfs", "", ""}, {kGrpid, "grpid", "", ""}};
     for (auto& one : all) {

@@ -47,6 +47,8 @@ Table all_cases() {
     add_descriptors(table);
     add_sockets(table);
     add_signals(table);
+    add_mount_options(table);
+    add_taps(table);
     add_unmanaged(table);
     return table;
 }

@@ -84,6 +84,8 @@ void add_nested(Table& table);
 void add_descriptors(Table& table);
 void add_sockets(Table& table);
 void add_signals(Table& table);
+void add_mount_options(Table& table);
+void add_taps(Table& table);
 void add_unmanaged(Table& table);
 Table all_cases();
 

@@ -6,8 +6,10 @@
 #include "groups.h"
 #include "ipc.h"
 #include "keys.h"
+#include "mount_options.h"
 #include "new_inodes.h"
 #include "overlayfs.h"
 #include "signals.h"
+#include "taps.h"
 
 char LICENSE[] SEC("license") = "GPL";
