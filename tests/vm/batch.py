@@ -5,6 +5,7 @@ import os, subprocess, sys, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SYSTEM = os.path.join(os.path.dirname(HERE), 'system')
+POLICY = os.path.join(os.path.dirname(HERE), 'policy')
 # What depends on the kernel; the rest of the suite runs outside.
 GROUPS = ('restrict', 'lifecycle', 'cgroup', 'restart', 'beyond')
 # Emulated, and perhaps beside other work.
@@ -30,6 +31,8 @@ def programs(binaries, level, whole):
     found = {
         'conformance': [*conformance, *(GROUPS if at_length else ('restrict',))],
         'channels': [binaries + '/nsresource-channels', *(['--all-file-systems'] if at_length else []), '--enforcement=enforce'],
+        # After those, which have modules loaded: file systems and drivers.
+        'coverage': [python, POLICY + '/coverage.py'],
         'deaths': test('deaths'),
         'heartbeat': test('heartbeat'),
     }
