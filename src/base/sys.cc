@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cstdio>
@@ -162,6 +163,19 @@ Status write_at(BorrowedFd fd, std::string_view data, uint64_t offset) {
         offset += static_cast<size_t>(n);
     }
     return {};
+}
+
+Result<std::string> get_xattr(BorrowedFd fd, const char* name, size_t limit) {
+    std::string value(limit, '\0');
+    ssize_t size = ::fgetxattr(fd.get(), name, value.data(), value.size());
+    int code = errno;
+    if (size < 0) return fail_errno(code, fmt::format("read attribute {}", name));
+    value.resize(static_cast<size_t>(size));
+    return value;
+}
+
+Status set_xattr(BorrowedFd fd, const char* name, std::string_view value) {
+    return outcome(::fsetxattr(fd.get(), name, value.data(), value.size(), 0), "set attribute", name);
 }
 
 Status sync_data(BorrowedFd fd) {

@@ -49,6 +49,9 @@ Status write_at(BorrowedFd fd, std::string_view data, uint64_t offset);
 /// fdatasync(2) and fsync(2): wait for the disk.
 Status sync_data(BorrowedFd fd);
 Status sync_all(BorrowedFd fd);
+/// The value of an extended attribute, of which no more than `limit` bytes are allowed (ERANGE).
+Result<std::string> get_xattr(BorrowedFd fd, const char* name, size_t limit);
+Status set_xattr(BorrowedFd fd, const char* name, std::string_view value);
 /// flock(2), which belongs to the open file description; waits for whoever has it.
 Status lock_exclusively(BorrowedFd fd);
 /// The same, but waits no longer than `timeout_usec` (ETIMEDOUT).

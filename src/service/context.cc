@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <unistd.h>
+#include <filesystem>
 
 #include "base/sys.h"
 #include "ranges/user_copy.h"
@@ -19,6 +20,11 @@ ranges::HostIds::Config host_ids_config(const std::string& runtime_dir) {
     std::string beside = runtime_dir + "/userdb";
     if (beside != config.userdb_directories.front()) config.userdb_directories.push_back(beside);
     return config;
+}
+
+// Beside the directory of the service's own state: both belong to what outlives a boot on one host.
+std::string core_directory_beside(const std::string& state_dir) {
+    return (std::filesystem::path(state_dir + "/").parent_path().parent_path() / "systemd/coredump").string();
 }
 
 // A table that is broken is made anew: the registry says what each user has.
@@ -64,6 +70,7 @@ Result<Context> Context::open(const std::string& runtime_dir, const std::string&
                    .users = std::move(users),
                    .state_dir = std::move(state),
                    .used_set = std::move(used_set),
+                   .core_directory = core_directory_beside(state_dir),
                    .writer = getpid(),
                    .took_fresh_range = false,
                    .announce = [](const NsIdentity&, Uid) {},

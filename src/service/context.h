@@ -39,6 +39,8 @@ struct Context {
     /// These two at every level but `none`, and `refuse` where nothing was handed out in this boot.
     UniqueFd state_dir;
     std::optional<ranges::UsedSet> used_set;
+    /// Where systemd-coredump(8) puts core files.
+    std::string core_directory;
     /// The process that half-done calls are recorded under.
     pid_t writer;
     /// Set when a range was taken from the stock that is marked ahead: somebody should see whether it runs low.

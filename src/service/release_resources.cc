@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "resources/cgroup_tree.h"
+#include "resources/core_files.h"
 #include "resources/network.h"
 #include "service/leftovers.h"
 #include "service/policy_entries.h"
@@ -177,6 +178,16 @@ Released release_cgroups(Context& context, ReleaseTurn& turn, const Registration
     if (!tree) log::warning("Cannot remove cgroups of {}: {}", registration.name, tree.error().what());
     if (!tree) return dead_ids(registration).empty() ? Released::kAll : Released::kFailed;
     return CgroupRelease(context, turn, *tree, registration).go_on();
+}
+
+Status release_core_files(Context& context, const ReleaseTurn& turn, const Registration& registration) {
+    const DeadIds ids = dead_ids(registration);
+    if (ids.empty()) return {};
+    auto cleared = resources::clear_core_files(context.core_directory, ids, turn.end_usec());
+    if (cleared && *cleared == resources::CoreFiles::kCleared) return {};
+    log::warning("Ranges of {} are not used again before a reclaim: core files in {} may name their ids{}",
+                 registration.name, context.core_directory, cleared ? "" : fmt::format(": {}", cleared.error().what()));
+    return context.used_set ? context.used_set->mark_used(registration.starts()) : Status();
 }
 
 Status forget_release(const Context& context, const Registration& registration) {
