@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include <endian.h>
 
@@ -86,9 +87,10 @@ Result<CoreFiles> clear_core_files(const std::string& directory, const DeadIds& 
     auto st = TRY(sys::stat_fd(dir->borrow()));
     if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return fail(EPERM, "{} can be written to by others", directory);
+    bool has_begun = false;
     for (const auto& name : TRY(sys::list_directory(dir->borrow(), "."))) {
         if (!may_concern(name, ids)) continue;
-        if (sys::now_usec() >= end_usec) return CoreFiles::kLeft;
+        if (std::exchange(has_begun, true) && sys::now_usec() >= end_usec) return CoreFiles::kLeft;
         TRY_WITHIN(name, clear_file(dir->borrow(), name, ids));
     }
     return CoreFiles::kCleared;

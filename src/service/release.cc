@@ -103,7 +103,7 @@ Result<TurnOutcome> release_in_turn(Context& context, ReleaseTurn& turn, const N
     auto cgroups = all_elsewhere ? Released::kAll : release_cgroups(context, turn, *current);
     if (cgroups != Released::kAll && !gives_way(*current, how))
         return cgroups == Released::kInPart ? TurnOutcome::kMore : TurnOutcome::kNotNow;
-    if (!all_elsewhere) TRY(release_core_files(context, turn, *current));
+    if (!all_elsewhere) TRY(release_core_files(context, *current));
     TRY(cgroups == Released::kAll ? remove_released(context, turn, *current) : set_aside(context, turn, *current));
     return TurnOutcome::kGone;
 }

@@ -24,6 +24,8 @@ using resources::DeadIds;
 
 /// Small trees are removed at once; tidy() does the rest.
 constexpr size_t kMaxVisits = 64;
+/// A user may have many core files, and others wait for the end of the turn.
+constexpr uint64_t kCoreFilesUsec = 25'000;
 /// Where the walk through the cgroups of a release stands, in a file for each namespace. It holds for one life of the
 /// service, whose registrations it knows.
 constexpr char kWalkDirectory[] = "walks";
@@ -180,10 +182,10 @@ Released release_cgroups(Context& context, ReleaseTurn& turn, const Registration
     return CgroupRelease(context, turn, *tree, registration).go_on();
 }
 
-Status release_core_files(Context& context, const ReleaseTurn& turn, const Registration& registration) {
+Status release_core_files(Context& context, const Registration& registration) {
     const DeadIds ids = dead_ids(registration);
     if (ids.empty()) return {};
-    auto cleared = resources::clear_core_files(context.core_directory, ids, turn.end_usec());
+    auto cleared = resources::clear_core_files(context.core_directory, ids, sys::now_usec() + kCoreFilesUsec);
     if (cleared && *cleared == resources::CoreFiles::kCleared) return {};
     log::warning("Ranges of {} are not used again before a reclaim: core files in {} may name their ids{}",
                  registration.name, context.core_directory, cleared ? "" : fmt::format(": {}", cleared.error().what()));

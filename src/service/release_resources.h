@@ -16,9 +16,9 @@ Released release_links(const ReleaseTurn& turn, const registry::Registration& re
 /// it is given to root first, with all below it.
 Released release_cgroups(Context& context, ReleaseTurn& turn, const registry::Registration& registration);
 
-/// Then what systemd-coredump(8) has written down of its ids. Where that cannot be taken back in this turn, the ranges
-/// are marked as used: no later owner may read what the earlier one's processes had in memory.
-Status release_core_files(Context& context, const ReleaseTurn& turn, const registry::Registration& registration);
+/// Then what systemd-coredump(8) has written down of its ids. Where that cannot be taken back, or takes longer
+/// than a turn, the ranges are marked as used: no later owner may read what the earlier one's processes had in memory.
+Status release_core_files(Context& context, const registry::Registration& registration);
 
 /// The record is about to be removed.
 Status forget_release(const Context& context, const registry::Registration& registration);

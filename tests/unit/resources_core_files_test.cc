@@ -123,6 +123,9 @@ TEST_F(CoreFilesTest, AreLeftWhenTheTimeIsOver) {
     ASSERT_TRUE(make(core_of(1000), list_with({})));
     clear(CoreFiles::kCleared, 0);  // none that matters
     ASSERT_TRUE(make(core_of(kStart), list_with({{2, 4, kStart}})));
+    clear(CoreFiles::kCleared, 0);  // the first one is done in any case
+    EXPECT_EQ(entries_of(core_of(kStart)), list_with({}));
+    ASSERT_TRUE(make(core_of(kStart + 1), list_with({{2, 4, kStart + 1}})));
     clear(CoreFiles::kLeft, 0);
 }
 

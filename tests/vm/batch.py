@@ -37,7 +37,7 @@ def programs(binaries, level, whole):
         'heartbeat': test('heartbeat'),
     }
     if at_length:
-        found['policy'] = test('policy')
+        found.update(policy=test('policy'), workloads=[python, POLICY + '/workloads.py', binaries])
     # Pins are the same on all kernels, and each start takes seconds here: one of them is enough.
     if whole and kernel() == 'newest':
         found.update(policy_pins=test('policy_pins'), policy_start=test('policy_start'))
@@ -45,6 +45,7 @@ def programs(binaries, level, whole):
     if kernel() == '6.1':
         found['hostile'] = test('hostile_descriptors', 'AtEnforce.test_hang_up_with_lingering_socket',
                                 'AtEnforce.test_fuse_files_of_many_uids_of_a_range')
+        found['core_files'] = test('core_files', 'AtEnforce')
     return found
 
 
