@@ -15,7 +15,8 @@ namespace nsr::channels {
 
 namespace {
 
-constexpr off_t kImageSize = off_t{256} << 20;
+/// xfs takes no less than 300 MiB.
+constexpr off_t kImageSize = off_t{320} << 20;
 
 int run(const std::vector<std::string>& command) {
     std::vector<char*> arguments;
@@ -56,6 +57,10 @@ std::string mount_it(FileSystem::Kind kind, const std::string& image, const std:
             return mount_image(image, "ext4", ",acl,grpid", mount_point);
         case FileSystem::Kind::kBtrfs:
             return mount_image(image, "btrfs", "", mount_point);
+        case FileSystem::Kind::kXfs:
+            return mount_image(image, "xfs", "", mount_point);
+        case FileSystem::Kind::kF2fs:
+            return mount_image(image, "f2fs", "", mount_point);
         case FileSystem::Kind::kTmpfs:
             if (::mount("channels", mount_point.c_str(), "tmpfs", 0, "mode=0755") == 0) return "";
             return errno_name(errno);
@@ -65,13 +70,14 @@ std::string mount_it(FileSystem::Kind kind, const std::string& image, const std:
 
 }  // namespace
 
-std::vector<FileSystem> make_file_systems(const std::string& scratch) {
+std::vector<FileSystem> make_file_systems(const std::string& scratch, FileSystems which) {
     using enum FileSystem::Kind;
     // mount(8) looks for a loop device before anything would load the module; no module is no error, it may be built
     // in.
     for (const char* module : {"loop", "overlay", "fuse", "tun"}) run({"modprobe", "-q", module});
     std::vector<FileSystem> all{
         {kExt4, "ext4", "", ""}, {kTmpfs, "tmpfs", "", ""}, {kBtrfs, "btrfs", "", ""}, {kGrpid, "grpid", "", ""}};
+    if (which == FileSystems::kMore) all.insert(all.end(), {{kXfs, "xfs", "", ""}, {kF2fs, "f2fs", "", ""}});
     for (auto& one : all) {
         one.mount_point = scratch + "/" + one.name;
         ::mkdir(one.mount_point.c_str(), 0755);

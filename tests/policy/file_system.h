@@ -10,7 +10,7 @@ namespace nsr::channels {
 
 /// A file system of the host, mounted for the cases.
 struct FileSystem {
-    enum class Kind { kExt4, kTmpfs, kBtrfs, kGrpid };
+    enum class Kind { kExt4, kTmpfs, kBtrfs, kGrpid, kXfs, kF2fs };
 
     Kind kind;
     std::string name;
@@ -19,8 +19,11 @@ struct FileSystem {
     std::string missing;
 };
 
+/// kMore: xfs and f2fs, too, of which the policy knows nothing in particular.
+enum class FileSystems { kUsual, kMore };
+
 /// ext4, tmpfs, btrfs, and ext4 with `grpid`, below a scratch directory; images are mounted by loop devices, which the
 /// kernel frees after the last unmount.
-std::vector<FileSystem> make_file_systems(const std::string& scratch);
+std::vector<FileSystem> make_file_systems(const std::string& scratch, FileSystems which);
 
 }  // namespace nsr::channels

@@ -26,12 +26,13 @@ struct Options {
     std::string bindir, scratch = "/run", level = "enforce", socket;
     Wanted wanted;
     bool list = false;
+    FileSystems file_systems = FileSystems::kUsual;
 };
 
 int usage(const char* program) {
     fmt::print(stderr,
                "usage: {} [--bindir=DIR] [--dir=DIR] [--enforcement=LEVEL] [--socket=PATH] [--only=TEXT] [--list] "
-               "[--expect=held|leaks] [--all-file-systems] [--verbose]\n",
+               "[--expect=held|leaks] [--all-file-systems] [--more-file-systems] [--verbose]\n",
                program);
     return kWrongUsage;
 }
@@ -43,11 +44,17 @@ std::string own_directory() {
 
 /// False: wrong usage.
 bool parse(int argc, char** argv, Options& options) {
-    constexpr option kLong[] = {
-        {"bindir", 1, nullptr, 'b'}, {"dir", 1, nullptr, 'd'},     {"enforcement", 1, nullptr, 'e'},
-        {"socket", 1, nullptr, 's'}, {"only", 1, nullptr, 'o'},    {"list", 0, nullptr, 'l'},
-        {"expect", 1, nullptr, 'x'}, {"verbose", 0, nullptr, 'v'}, {"all-file-systems", 0, nullptr, 'a'},
-        {nullptr, 0, nullptr, 0}};
+    constexpr option kLong[] = {{"bindir", 1, nullptr, 'b'},
+                                {"dir", 1, nullptr, 'd'},
+                                {"enforcement", 1, nullptr, 'e'},
+                                {"socket", 1, nullptr, 's'},
+                                {"only", 1, nullptr, 'o'},
+                                {"list", 0, nullptr, 'l'},
+                                {"expect", 1, nullptr, 'x'},
+                                {"verbose", 0, nullptr, 'v'},
+                                {"all-file-systems", 0, nullptr, 'a'},
+                                {"more-file-systems", 0, nullptr, 'm'},
+                                {nullptr, 0, nullptr, 0}};
     int found;
     while ((found = ::getopt_long(argc, argv, "", kLong, nullptr)) != -1) {
         const std::string value = ::optarg != nullptr ? ::optarg : "";
@@ -72,6 +79,9 @@ bool parse(int argc, char** argv, Options& options) {
                 break;
             case 'a':
                 options.wanted.all_file_systems = true;
+                break;
+            case 'm':
+                options.file_systems = FileSystems::kMore;
                 break;
             case 'v':
                 options.wanted.verbose = true;
@@ -103,7 +113,7 @@ void remove_scratch(const std::string& path) {
 }
 
 Result<int> run_in(const std::string& scratch, const Options& options) {
-    const auto file_systems = make_file_systems(scratch);
+    const auto file_systems = make_file_systems(scratch, options.file_systems);
     std::optional<Service> service;
     if (options.socket.empty()) service.emplace(TRY(Service::start(options.bindir, options.level, scratch)));
     auto setting = TRY(Setting::make(service ? service->socket() : options.socket, options.level, scratch));

@@ -13,8 +13,9 @@ namespace nsr::channels {
 class Stage;
 
 /// A channel is to be refused, a control to be allowed. What is only reported has no right answer yet: the case says
-/// why, and it never fails a run.
-enum class Kind { kChannel, kControl, kReport };
+/// why, and it never fails a run. What is documented stays in spite of the policy (doc/policy-coverage.md), with little
+/// or no power: it has to be shown still.
+enum class Kind { kChannel, kControl, kReport, kDocumented };
 /// Where it is tried: on each file system, or on one only; kOnce: where the file system does not matter.
 enum class Where { kEach, kExt4, kBtrfs, kGrpid, kOnce };
 
@@ -24,6 +25,8 @@ struct Case {
     std::string name;
     Where where;
     std::function<Attempt(Stage&)> run;
+    /// What a later owner of the id, or another user, can do with what is left.
+    std::string power{};
     /// An answer other than EPERM that is as good, and why.
     std::vector<std::pair<int, std::string>> also{};
     /// Nothing new is there to be found where it is allowed: the answer alone counts.
@@ -46,6 +49,10 @@ class Table {
 public:
     Case& channel(std::string name, Where where, std::function<Attempt(Stage&)> run);
     Case& control(std::string name, Where where, std::function<Attempt(Stage&)> run);
+    /// What is left after the attempt is to be among its remains.
+    Case& documented(std::string name, std::string power, std::function<Attempt(Stage&)> run);
+    /// Of the channels that are added from now on.
+    void set_power(std::string power) { power_ = std::move(power); }
     /// `why` it has no right answer.
     Case& report(std::string name, Where where, std::string why, std::function<Attempt(Stage&)> run);
 
@@ -53,6 +60,7 @@ public:
 
 private:
     std::vector<Case> cases_;
+    std::string power_;
 };
 
 // The families; each has a file of its own.
@@ -86,6 +94,7 @@ void add_sockets(Table& table);
 void add_signals(Table& table);
 void add_mount_options(Table& table);
 void add_taps(Table& table);
+void add_documented(Table& table);
 void add_unmanaged(Table& table);
 Table all_cases();
 

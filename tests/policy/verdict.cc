@@ -16,6 +16,12 @@ Verdict judge_control(const Attempt& attempt) {
     return {kRefused, errno_name(attempt.code)};
 }
 
+Verdict judge_documented(const Attempt& attempt) {
+    if (!attempt.remains.empty()) return {kDocumented, attempt.remains.front()};
+    // The document says something else.
+    return {kOdd, attempt.code == 0 ? "nothing remains" : errno_name(attempt.code)};
+}
+
 Verdict judge_channel(const Case& tried, const Attempt& attempt) {
     if (!attempt.remains.empty())
         return {kLeak, attempt.remains.front() +
@@ -34,6 +40,7 @@ Verdict judge_channel(const Case& tried, const Attempt& attempt) {
 
 Verdict judge(const Case& tried, const Attempt& attempt) {
     if (!attempt.missing.empty()) return {kMissing, attempt.missing};
+    if (tried.kind == Kind::kDocumented && attempt.wrong.empty()) return judge_documented(attempt);
     if (!attempt.wrong.empty()) return {tried.kind == Kind::kControl ? kRefused : kOdd, attempt.wrong};
     return tried.kind == Kind::kControl ? judge_control(attempt) : judge_channel(tried, attempt);
 }
@@ -41,6 +48,7 @@ Verdict judge(const Case& tried, const Attempt& attempt) {
 bool as_expected(const Case& tried, const Verdict& verdict, Expect expect) {
     if (tried.kind == Kind::kReport || verdict.word == kMissing) return true;
     if (tried.kind == Kind::kControl) return verdict.word == kAllowed;
+    if (tried.kind == Kind::kDocumented) return verdict.word == kDocumented;
     if (expect == Expect::kHeld || !tried.refused_anyway.empty()) return verdict.word == kHeld;
     return verdict.word == kLeak;
 }
@@ -59,6 +67,8 @@ std::string_view text_of(Verdict::Word word) {
             return "REFUSED";
         case kMissing:
             return "n/a";
+        case kDocumented:
+            return "document";
     }
     return "?";
 }

@@ -10,7 +10,7 @@ namespace nsr::channels {
 
 /// What an attempt means for a case.
 struct Verdict {
-    enum class Word { kHeld, kLeak, kOdd, kAllowed, kRefused, kMissing };
+    enum class Word { kHeld, kLeak, kOdd, kAllowed, kRefused, kMissing, kDocumented };
 
     Word word;
     /// For people: what remains, which errno, why it is not applicable.
