@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Options that give a file system's inodes an owner. A context of fsopen(2) can be passed on: the kernel takes the id
- * from the user namespace of the task that sets it, and not each file system asks whether its own one maps it. devpts of
- * Linux 7.3 does not, and each of its terminals then belongs to that id. */
+ * from the user namespace of the task that sets it, and not each file system asks whether its own one maps it. devpts
+ * of Linux 7.3 does not, and each of its terminals then belongs to that id. */
 #pragma once
 
 #include "judge.h"
