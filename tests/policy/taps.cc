@@ -49,7 +49,7 @@ Attempt from_outside(Stage& stage, unsigned long command, const char* which) {
 }
 
 Attempt own(Stage& stage) {
-    // Not each host lets everybody open its own.
+    // Not each host lets every user open its own.
     const std::string path = stage.path("tun");
     if (::mknod(path.c_str(), S_IFCHR, makedev(10, 200)) < 0 || ::chmod(path.c_str(), 0666) < 0)
         return went_wrong("no device");

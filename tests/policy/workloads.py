@@ -317,7 +317,7 @@ class Workloads(DaemonTest):
             self.assertEqual(run_in(body, one.fd, timeout=15), 'done')
 
     def device(self, name, minor):
-        """Not each host lets everybody open its own."""
+        """Not each host lets every user open its own."""
         path = self.place + '/' + name
         os.mknod(path, 0o020666, os.makedev(10, minor))
         os.chmod(path, 0o666)
