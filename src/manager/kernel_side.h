@@ -37,6 +37,7 @@ public:
     /// For the Heartbeat. Whether there is anything to look after.
     bool has_programs() const { return policy_.has_value(); }
     Result<size_t> restore_pins() { return policy_->restore_pins(); }
+    bool has_pulse() const { return pulse_.has_value(); }
     /// None where the policy is not at work.
     Result<std::vector<std::string_view>> silent_families() const;
     /// Since the maps are there.

@@ -67,13 +67,8 @@ Status begin_boot(const Premises& premises, policy::Level level) {
 
 namespace {
 
-// A range whose namespace was not under the policy all the time is handed out again only when somebody has looked
-// through the file systems, whatever the level is by now.
-bool is_safe(service::Context& context, const KernelSide& kernel, const NsIdentity& identity) {
-    if (context.level != policy::Level::kEnforce) return true;
-    return kernel.was_enforced() && service::watch_over(context, identity) == service::Watch::kComplete;
-}
-
+// A range whose namespace was not under the policy all the time is handed out again only after a reclaim, whatever the
+// level is by now.
 Status mark_unsafe_ranges(service::Context& context, const KernelSide& kernel, std::span<const Uid> in_use) {
     bool all = context.level == policy::Level::kQuarantine ||
                (context.level == policy::Level::kEnforce && !kernel.was_enforced());
@@ -94,16 +89,10 @@ Result<std::vector<Watched>> recover(service::Context& context, const KernelSide
     std::vector<Uid> in_use;
     auto judge = [&](const registry::Registration& registration) {
         bool is_dead = policy.enter(registration) == namespaces::Life::kDead;
-        // What was added to it goes first: the reaper sees to that.
-        bool has_resources = !registration.cgroups.empty() || !registration.network_interfaces.empty();
-        if (is_dead && !has_resources) {
-            // Before the record goes: whoever is killed in between must not leave the range to the next one.
-            Status marked = is_safe(context, kernel, registration.userns)
-                                ? Status()
-                                : context.used_set->mark_used(registration.starts());
-            if (marked) return registry::Verdict::kRemove;
-            log::error("{} stays registered: {}", registration.name, marked.error().what());
-        }
+        // What was added to it, and what has its ids, is released before the record goes: the reaper sees to that.
+        bool has_more =
+            !registration.cgroups.empty() || !registration.network_interfaces.empty() || !registration.starts().empty();
+        if (is_dead && !has_more) return registry::Verdict::kRemove;
         living.push_back({registration.userns, registration.owner});
         for (Uid start : registration.starts()) in_use.push_back(start);
         policy.keep(registration);
@@ -137,6 +126,7 @@ Result<size_t> max_connections() {
 // Ranges are marked ahead in a gap, too.
 Status leave_state(service::Context& context, const KernelSide& kernel) {
     if (context.level != policy::Level::kQuarantine && !kernel.gap()) return {};
+    if (!context.used_set) return {};
     Status saved = ranges::save_users(context.users, context.state_dir.borrow());
     if (!saved) log::warning("Cannot keep the table of users for the next boot: {}", saved.error().what());
     return context.used_set->give_back();

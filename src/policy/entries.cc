@@ -74,8 +74,10 @@ Status Entries::remove(const NsIdentity& identity) {
 Status Entries::mark_dead(NsInode inode) {
     if (!maps_) return {};
     uint32_t key = key_of(inode);
-    // What the kernel has noted of it is lost.
-    nsr_namespace value{.id = 0, .flags = NSR_OWNS_CGROUP_FILES, .dead = 1, .missed = 0};
+    nsr_namespace value{};
+    if (TRY(map_lookup(maps_->namespaces.borrow(), &key, &value)) == Lookup::kFound && value.dead != 0) return {};
+    // The kernel did not note this death, so that nothing tells what else it did not see.
+    value = {.id = 0, .flags = NSR_OWNS_CGROUP_FILES, .dead = 1, .missed = UINT64_MAX};
     return insert(maps_->namespaces.borrow(), &key, &value);
 }
 

@@ -18,6 +18,9 @@ Entries::Setgroups setgroups_of(const Registration& registration) {
 }
 
 Status add(Context& context, const Registration& registration) {
+    // A worker that began before the manager noticed the gap: the range would be free again after a reboot.
+    if (context.level == policy::Level::kEnforce && TRY(context.entries.is_in_gap()))
+        return fail(EAGAIN, "the kernel does not run the policy at present");
     TRY(context.entries.add(registration.userns, setgroups_of(registration)));
     for (Uid start : registration.starts()) TRY(context.entries.set_owner(start, registration.userns.inode));
     return {};
@@ -89,7 +92,8 @@ Watch watch_over(Context& context, const NsIdentity& identity) {
 }
 
 CgroupFiles cgroup_files(const Context& context, const NsIdentity& identity) {
-    if (context.level != policy::Level::kEnforce) return CgroupFiles::kOfItsOwn;
+    // Not by the level alone: a worker of another one may release what was made while the policy was at work.
+    if (context.level == policy::Level::kNone || !context.entries.exist()) return CgroupFiles::kOfItsOwn;
     // Of what is set aside the policy knows nothing any more.
     if (registry::is_set_aside(identity)) return CgroupFiles::kOfAny;
     auto files = context.entries.cgroup_files(identity);

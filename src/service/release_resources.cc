@@ -185,7 +185,7 @@ Released release_cgroups(Context& context, ReleaseTurn& turn, const Registration
 Status release_core_files(Context& context, const Registration& registration) {
     const DeadIds ids = dead_ids(registration);
     if (ids.empty()) return {};
-    auto cleared = resources::clear_core_files(context.core_directory, ids, sys::now_usec() + kCoreFilesUsec);
+    auto cleared = resources::clear_core_files(context.core_directory, ids, kCoreFilesUsec);
     if (cleared && *cleared == resources::CoreFiles::kCleared) return {};
     log::warning("Ranges of {} are not used again before a reclaim: core files in {} may name their ids{}",
                  registration.name, context.core_directory, cleared ? "" : fmt::format(": {}", cleared.error().what()));
