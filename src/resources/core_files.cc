@@ -80,16 +80,19 @@ Status clear_file(BorrowedFd dir, const std::string& name, const DeadIds& ids) {
 
 }  // namespace
 
-Result<CoreFiles> clear_core_files(const std::string& directory, const DeadIds& ids, uint64_t end_usec) {
+Result<CoreFiles> clear_core_files(const std::string& directory, const DeadIds& ids, uint64_t usec) {
     auto dir = sys::open_at(sys::kCwd, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!dir && dir.error().code() == ENOENT) return CoreFiles::kCleared;
     if (!dir) return Failure(std::move(dir).error());
     auto st = TRY(sys::stat_fd(dir->borrow()));
     if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return fail(EPERM, "{} can be written to by others", directory);
+    auto names = TRY(sys::list_directory(dir->borrow(), "."));
+    // What other users have there takes none of the time.
+    std::erase_if(names, [&](const auto& name) { return !may_concern(name, ids); });
+    uint64_t end_usec = sys::now_usec() + usec;
     bool has_begun = false;
-    for (const auto& name : TRY(sys::list_directory(dir->borrow(), "."))) {
-        if (!may_concern(name, ids)) continue;
+    for (const auto& name : names) {
         if (std::exchange(has_begun, true) && sys::now_usec() >= end_usec) return CoreFiles::kLeft;
         TRY_WITHIN(name, clear_file(dir->borrow(), name, ids));
     }

@@ -15,7 +15,7 @@ namespace nsr::resources {
 namespace {
 
 constexpr uint32_t kStart = 600000, kOther = 700000;
-constexpr uint64_t kNoEnd = UINT64_MAX;
+constexpr uint64_t kLong = 1'000'000'000;
 constexpr char kList[] = "system.posix_acl_access";
 
 struct Entry {
@@ -65,8 +65,8 @@ protected:
         std::memcpy(entries.data(), value + 4, entries.size() * sizeof(Entry));
         return entries;
     }
-    void clear(CoreFiles expected = CoreFiles::kCleared, uint64_t end_usec = kNoEnd) const {
-        auto cleared = clear_core_files(directory_, ids_, end_usec);
+    void clear(CoreFiles expected = CoreFiles::kCleared, uint64_t usec = kLong) const {
+        auto cleared = clear_core_files(directory_, ids_, usec);
         ASSERT_TRUE(cleared) << cleared.error().what();
         EXPECT_EQ(*cleared, expected);
     }
@@ -131,13 +131,13 @@ TEST_F(CoreFilesTest, AreLeftWhenTheTimeIsOver) {
 
 TEST_F(CoreFilesTest, DirectoryOfOthersIsRefused) {
     ASSERT_EQ(chmod(directory_.c_str(), 0777), 0);
-    auto cleared = clear_core_files(directory_, ids_, kNoEnd);
+    auto cleared = clear_core_files(directory_, ids_, kLong);
     ASSERT_FALSE(cleared);
     EXPECT_EQ(cleared.error().code(), EPERM);
 }
 
 TEST_F(CoreFilesTest, NoDirectory) {
-    auto cleared = clear_core_files(directory_ + "/none", ids_, kNoEnd);
+    auto cleared = clear_core_files(directory_ + "/none", ids_, kLong);
     ASSERT_TRUE(cleared);
     EXPECT_EQ(*cleared, CoreFiles::kCleared);
 }
