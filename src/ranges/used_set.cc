@@ -110,7 +110,10 @@ Result<std::optional<uint32_t>> UsedSet::take_unused(const Candidates& order, co
 Status UsedSet::raise(const BitFile::Lock& used_lock, const Pool& pool, const Bitmap& ranges) {
     TRY(before_.remove(used_lock, pool, ranges));
     Bitmap used = TRY(used_.read(pool));
-    used |= ranges;
+    Bitmap added = ranges;
+    added -= used;
+    if (added.count() == 0) return {};  // and on the disk by now
+    used |= added;
     TRY(used_.write(used_lock, pool, used));
     return used_.sync();
 }
