@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The policy (interface.md section 5), one header a family of hooks. As fmod_ret on security_* functions, not as lsm/:
- * those do nothing, without an error, on a kernel that was not booted with "bpf" among lsm=. */
+/* The policy (interface.md section 5), one header a family of hooks. They are written as fmod_ret on security_*
+ * functions; where the kernel was booted with "bpf" among lsm= the loader attaches them to the hooks instead. */
 #include "cgroup_files.h"
 #include "existing_inodes.h"
 #include "groups.h"
