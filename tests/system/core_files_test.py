@@ -42,6 +42,16 @@ class Release(DaemonTest):
         wait_until(lambda: 'i%d.userns' % one.inode not in service.files(), 'release')
         self.assertEqual(other.list(), with_users(two.start + 7))
 
+    def test_death_while_the_service_is_stopped(self):
+        service = self.instance()
+        one = alloc()
+        core = Core(service, one.start)
+        service.stop()
+        one.close()
+        service.start()
+        wait_until(lambda: 'i%d.userns' % one.inode not in service.files(), 'release')
+        self.assertEqual(core.list(), with_users())
+
     def test_directory_of_others_is_left_alone(self):
         service = self.instance()
         one = alloc()
