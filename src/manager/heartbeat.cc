@@ -92,7 +92,7 @@ Result<std::vector<std::string_view>> Heartbeat::silent_families() {
     return silent;
 }
 
-// Of whichever namespace: that of a stranger shows as well that the program is run.
+// The death of any namespace counts: also that of a stranger shows that the kernel runs the program.
 void Heartbeat::count_deaths() {
     auto count = kernel_.count_deaths();
     was_death_counted_ = count && *count != deaths_;
@@ -109,9 +109,8 @@ void Heartbeat::begin_gap(const std::vector<std::string_view>& silent) {
     if (auto begun = entries_.begin_gap(); !begun) log::error("Kernel policy: {}", begun.error().what());
     kernel_.begin_gap(silent);
     log::error(
-        "The kernel does not run the programs of the policy for {}. Enforcement: {} now. Ranges that are in use are "
-        "not "
-        "handed out again before a reclaim; {}",
+        "The kernel does not run the programs of the policy for {}. Enforcement: {} now. "
+        "Ranges in use are not handed out again before a reclaim; {}",
         kernel_.gap()->what, policy::level_to_string(kernel_.choice().level), remedy());
     on_change_();
 }
