@@ -42,8 +42,8 @@ struct Detail {
 
 enum class Verdict { kAllowed, kDenied };
 
-/// How long a caller is to wait for polkit. The first one after a boot waits until the bus and polkit have started, which
-/// takes more than five seconds on a slow machine.
+/// How long a caller is to wait for polkit. The first one after a boot waits until the bus and polkit have started,
+/// which takes more than five seconds on a slow machine.
 inline constexpr uint64_t kPatienceUsec = 15'000'000;
 
 /// Asks polkit over the system bus ($DBUS_SYSTEM_BUS_ADDRESS, else the usual address). The connection is made when it
