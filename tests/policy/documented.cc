@@ -51,7 +51,7 @@ Attempt sender_in_queue(Stage& stage) {
     return tried(code, if_transient("a message of uid", sender_of_next(pair->second)));
 }
 
-/// The number counts in the user namespace of whoever opened the file; the process itself writes it, once.
+/// The number counts in the user namespace of the task that opened the file; the process itself writes it, once.
 Attempt login_uid(Stage& stage) {
     auto pair = sys::socket_pair(SOCK_SEQPACKET);
     if (!pair) return went_wrong("no sockets");
