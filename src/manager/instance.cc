@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/printable.h"
 #include "base/sys.h"
+#include "lifecycle/recovery.h"
 #include "manager/heartbeat.h"
 #include "manager/kernel_side.h"
 #include "manager/listening_socket.h"
@@ -16,6 +17,7 @@
 #include "manager/manager.h"
 #include "manager/notify.h"
 #include "manager/passed_descriptors.h"
+#include "manager/registry_guard.h"
 #include "manager/spawn.h"
 #include "manager/startup.h"
 #include "manager/status_file.h"
@@ -34,10 +36,15 @@ std::string status_line(const policy::Choice& choice) {
     return fmt::format("STATUS=Enforcement: {} ({})", policy::level_to_string(choice.level), printable(choice.reason));
 }
 
-std::vector<NsIdentity> identities(const std::vector<Watched>& living) {
+std::vector<NsIdentity> identities(const lifecycle::Recovered& recovered) {
     std::vector<NsIdentity> found;
-    for (const auto& one : living) found.push_back(one.identity);
+    for (const auto& one : recovered.registered) found.push_back(one.userns);
     return found;
+}
+
+Result<lifecycle::Recovered> recover(lifecycle::Instance& instance, const KernelSide& kernel) {
+    auto past = kernel.was_enforced() ? lifecycle::Past::kEnforced : lifecycle::Past::kNotEnforced;
+    return TRY_WITHIN("recovery of the registry", lifecycle::recover(instance, past));
 }
 
 }  // namespace
@@ -54,15 +61,15 @@ Result<int> run_instance(const Options& options) {
     const auto& choice = kernel.choice();
     auto entries = TRY(kernel.entries());
     TRY_WITHIN("record of used ranges", begin_boot(premises, choice.level));
-    auto context =
-        TRY(service::Context::open(options.runtime_dir, options.state_dir, choice.level, std::move(entries)));
-    context.missed_calls = kernel.missed_calls();
-    auto living = TRY_WITHIN("recovery of the registry", recover(context, kernel));
+    auto instance = TRY(lifecycle::Instance::open(options.runtime_dir, options.state_dir, choice.level,
+                                                  std::move(entries), lifecycle::Instance::Part::kManager));
+    instance.missed_calls = kernel.missed_calls();
+    auto recovered = TRY(recover(instance, kernel));
     kernel.finish_exchange();
     auto socket = TRY(ListeningSocket::acquire(options.runtime_dir, std::move(passed.listening)));
     auto loop = TRY(EventLoop::create());
     auto log_quota = std::make_shared<pool::LogQuota>(TRY(pool::LogQuota::create()));
-    pool::bound_log(log_quota, [&context](Uid uid) { return context.users.user_of(uid); });
+    pool::bound_log(log_quota, [&instance](Uid uid) { return instance.users.user_of(uid); });
     LogSummary log_summary(log_quota);
     TRY(log_summary.start(loop));
     WorkerPool::Config workers{.program = TRY(find_worker_program()),
@@ -72,37 +79,40 @@ Result<int> run_instance(const Options& options) {
                                .log_level = options.log_level,
                                .instance_lock = premises.instance_lock.borrow(),
                                .log_quota = log_quota->fd(),
-                               .entries = &context.entries,
-                               .missed_calls = context.missed_calls};
+                               .entries = &instance.entries,
+                               .missed_calls = instance.missed_calls};
     Manager manager(loop, socket.fd(),
                     {.max_connections = connections,
                      .workers = std::move(workers),
-                     .senses = kernel.senses(context),
-                     .user_of = [&context](Uid uid) { return context.users.user_of(uid); }});
-    manager.pins().take_back(std::move(passed.mounts), identities(living));
+                     .senses = kernel.senses(instance),
+                     .user_of = [&instance](Uid uid) { return instance.users.user_of(uid); }});
+    manager.pins().take_back(std::move(passed.mounts), identities(recovered));
     TRY(manager.start());
     // Only now: one that has died by this time is released at once.
-    for (const auto& one : living) manager.reaper().watch(one);
+    for (const auto& one : recovered.registered) manager.reaper().watch({one.userns, one.owner});
+    manager.take_over(recovered.unread);
     Source bell = TRY(kernel.ring(loop, manager.reaper()));
     TRY(loop.feed_watchdog());
-    StatusFile status(premises.runtime.borrow(), kernel, context);
+    StatusFile status(premises.runtime.borrow(), kernel, instance);
     TRY(status.write());
     Source refreshing = TRY(status.refresh(loop));
     malloc_trim(0);  // recovery may have needed much, once
-    Heartbeat heartbeat(kernel, context.entries, [&] {
-        context.level = choice.level;
+    Heartbeat heartbeat(kernel, instance.entries, [&] {
+        instance.level = choice.level;
         manager.change_level(choice.level);
         if (auto written = status.write(); !written) log::warning("Status file: {}", written.error().what());
         tell_service_manager(status_line(choice));
     });
     TRY(heartbeat.start(loop));
+    RegistryGuard guard(instance, options.runtime_dir, [&] { manager.replace_workers(instance.level); });
+    TRY(guard.start(loop));
     tell_service_manager("READY=1\n" + status_line(choice));
     int exit_status = TRY(loop.run());
     tell_service_manager("STOPPING=1");
     manager.stop(socket.is_own() ? Manager::Backlog::kGoes : Manager::Backlog::kStays);
     log_summary.finish();
-    kernel.leave(context.entries);
-    TRY(leave_state(context, kernel));
+    kernel.leave(instance.entries);
+    TRY(leave_state(instance, kernel));
     return exit_status;
 }
 

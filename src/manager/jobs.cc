@@ -17,6 +17,8 @@ using pool::WorkerState;
 constexpr int kMaxAttempts = 3;
 /// From a release to the removal of what it left because it was large.
 constexpr uint64_t kTidyUsec = 200'000;
+/// Between two attempts at a repair.
+constexpr uint64_t kRepairAgainUsec = 1'000'000;
 /// Between two attempts at cgroups that are busy.
 constexpr uint64_t kTidyAgainUsec = 2'000'000;
 
@@ -60,7 +62,6 @@ Manager::Step Manager::dispatch_job() {
 void Manager::hand_over(Worker& worker, Job job) {
     Message message;
     message.type = job.type;
-    message.writer = job.writer;
     message.namespaces = job.namespaces;
     worker.user = kNoUser;
     worker.slot.set_deadline_usec(sys::now_usec() + pool::kJobUsec);
@@ -73,6 +74,7 @@ void Manager::hand_over(Worker& worker, Job job) {
 void Manager::on_job_done(Worker& worker, const Message& message) {
     if (worker.job && worker.job->type == MessageType::kRelease) on_release_done(*worker.job, message);
     if (worker.job && worker.job->type == MessageType::kTidy) on_tidy_done(message.type);
+    if (worker.job && worker.job->type == MessageType::kRepair) on_repair_done(message);
     worker.job.reset();
     set_idle(worker);
 }
@@ -85,7 +87,6 @@ void Manager::on_release_done(const Job& job, const Message& message) {
     for (const auto& identity : job.namespaces) {
         if (std::ranges::find(unfinished, identity) != unfinished.end()) continue;
         ended.push_back(identity);
-        if (std::ranges::find(failed, identity) == failed.end()) pins_.drop(identity);
     }
     reaper_.done(ended, {failed.begin(), failed.end()});
     releases_.put_back({.user = job.user, .namespaces = {}}, unfinished);
@@ -114,10 +115,33 @@ void Manager::on_tidy_done(MessageType how) {
         tidy_after(kTidyAgainUsec);
 }
 
+// One at a time does all that there is to repair.
+void Manager::request_repair() {
+    if (std::ranges::any_of(jobs_, [](const Job& job) { return job.type == MessageType::kRepair; })) return;
+    auto unread = std::span(unread_).first(std::min(unread_.size(), pool::kMaxNamespaces));
+    jobs_.push_front({.type = MessageType::kRepair, .namespaces = {unread.begin(), unread.end()}});
+}
+
+// No repair is given up, and what is lacking for it, such as room in the runtime directory, may be there in a moment.
+void Manager::repair_later() { repair_timer_.fire_after(kRepairAgainUsec); }
+
+void Manager::on_repair_done(const Message& message) {
+    auto asked = static_cast<std::ptrdiff_t>(std::min(unread_.size(), pool::kMaxNamespaces));
+    unread_.erase(unread_.begin(), unread_.begin() + asked);
+    unread_.insert(unread_.end(), message.namespaces.begin(), message.namespaces.end());
+    if (message.type == MessageType::kUnrepaired || !unread_.empty()) repair_later();
+}
+
+void Manager::take_over(const std::vector<NsInode>& unread) {
+    for (NsInode inode : unread) unread_.push_back({inode, {}});
+    request_repair();
+}
+
 // What cannot be done is left for later.
 void Manager::retry(Job job) {
     log::OnBehalfOf unknown(log::kUnknownUser);
     if (job.type == MessageType::kRelease) return retry_release(job);
+    if (job.type == MessageType::kRepair) return repair_later();
     if (job.type == MessageType::kTidy) return on_tidy_done(MessageType::kBusyLeftovers);
     if (++job.attempts < kMaxAttempts)
         jobs_.push_back(std::move(job));
@@ -130,6 +154,20 @@ void Manager::retry_release(const Job& job) {
         return releases_.retry({.user = job.user, .namespaces = job.namespaces, .attempts = job.attempts});
     log::error("No worker can release user namespace {}", job.namespaces.front().inode);
     reaper_.done(job.namespaces, job.namespaces);
+}
+
+// Its registration has ended. Where the kernel gave its inode number to another one, no release by a job did that.
+void Manager::forget(const NsIdentity& userns) {
+    pins_.drop(userns);
+    tidy_after(kTidyUsec);
+}
+
+// The registration of a mount's namespace may have been announced by another worker: that is heard first, so that the
+// mounts of a former namespace with this inode number have gone by then.
+void Manager::keep_mounts() {
+    pool_.read_channels();
+    for (; !new_mounts_.empty(); new_mounts_.pop_front())
+        pins_.keep(new_mounts_.front().first, std::move(new_mounts_.front().second));
 }
 
 void Manager::release(const std::vector<Watched>& dead) {

@@ -8,9 +8,9 @@
 #include <fmt/ranges.h>
 
 #include "base/log.h"
+#include "lifecycle/policy_entries.h"
 #include "policy/proof.h"
 #include "registry/file_name.h"
-#include "service/policy_entries.h"
 
 namespace nsr::manager {
 
@@ -117,9 +117,9 @@ void KernelSide::finish_exchange() {
     if (!removed) log::warning("Kernel programs of an earlier version stay: {}", removed.error().what());
 }
 
-Reaper::Senses KernelSide::senses(const service::Context& context) const {
+Reaper::Senses KernelSide::senses(const lifecycle::Instance& context) const {
     if (!policy_ && !context.prober.works()) return {};
-    Reaper::Senses senses{.life = [&context](const NsIdentity& id) { return service::life_of(context, id); }};
+    Reaper::Senses senses{.life = [&context](const NsIdentity& id) { return lifecycle::life_of(context, id); }};
     // What the kernel programs have marked needs no proof.
     if (policy_)
         senses.word = Reaper::Word::kOfEachDeath;

@@ -3,13 +3,13 @@
 
 #include <optional>
 
+#include "lifecycle/instance.h"
 #include "manager/event_loop.h"
 #include "manager/options.h"
 #include "manager/reaper.h"
 #include "policy/death_bell.h"
 #include "policy/kernel_policy.h"
 #include "policy/pulse.h"
-#include "service/context.h"
 
 namespace nsr::manager {
 
@@ -31,7 +31,7 @@ public:
 
     /// Once the entries are complete: what an earlier version has attached goes.
     void finish_exchange();
-    Reaper::Senses senses(const service::Context& context) const;
+    Reaper::Senses senses(const lifecycle::Instance& context) const;
     /// Has the reaper told of each death, for as long as the source lives.
     Result<Source> ring(EventLoop& loop, Reaper& reaper) const;
     /// For the Heartbeat. Whether there is anything to look after.

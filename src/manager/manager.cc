@@ -51,7 +51,8 @@ Manager::Manager(EventLoop& loop, BorrowedFd listening, Config config)
                      log::error("No worker can live; giving up");
                      loop_.stop(kHopeless);
                  }}),
-      reaper_(std::move(config.senses), [this](const std::vector<Watched>& dead) { release(dead); }),
+      reaper_(std::move(config.senses), {.release = [this](const std::vector<Watched>& dead) { release(dead); },
+                                         .over = [this](const NsIdentity& userns) { forget(userns); }}),
       releases_(user_of_),
       pins_([this](UniqueFd pin) { closers_.close(kNoUser, std::move(pin)); }) {}
 
@@ -67,6 +68,11 @@ Status Manager::start() {
         dispatch();
     }));
     tidy_timer_ = TRY(loop_.make_timer([this] { tidy_now(); }));
+    mount_timer_ = TRY(loop_.make_timer([this] { keep_mounts(); }));
+    repair_timer_ = TRY(loop_.make_timer([this] {
+        request_repair();
+        dispatch();
+    }));
     look_timer_ = TRY(loop_.make_timer([this] { look_at_partial_ones(); }));
     TRY(closers_.start());
     tidy_after(kStartTidyUsec);
@@ -90,6 +96,7 @@ void Manager::stop(Backlog backlog) {
         closers_.close_socket(kNoUser, std::move(client));
     }
     while (Connection* connection = table_.any()) drop(*connection);
+    keep_mounts();
     pins_.let_go();
     closers_.finish();
 }
@@ -122,6 +129,16 @@ void Manager::set_idle(Worker& worker) {
     worker.idle_since_usec = sys::now_usec();
 }
 
+namespace {
+
+// A worker that repairs a call tells of its registration again, for the case that the dead one did not.
+Reaper::News news_from(const Worker& worker) {
+    bool repairs = worker.job && worker.job->type == MessageType::kRepair;
+    return repairs ? Reaper::News::kRepeated : Reaper::News::kNew;
+}
+
+}  // namespace
+
 void Manager::on_message(Worker& worker, Message message) {
     switch (message.type) {
         case MessageType::kReady:
@@ -134,16 +151,19 @@ void Manager::on_message(Worker& worker, Message message) {
             on_connection_back(worker, std::move(message));
             break;
         case MessageType::kRegistered:
-            for (const auto& identity : message.namespaces) reaper_.watch({identity, message.owner});
+            for (const auto& identity : message.namespaces) reaper_.watch({identity, message.owner}, news_from(worker));
             return;
         case MessageType::kJobDone:
         case MessageType::kUntidy:
         case MessageType::kBusyLeftovers:
+        case MessageType::kUnrepaired:
             on_job_done(worker, message);
             break;
         case MessageType::kKeepMount:
-            if (message.namespaces.size() == 1 && message.fd)
-                pins_.keep(message.namespaces.front(), std::move(message.fd));
+            if (message.namespaces.size() == 1 && message.fd) {
+                new_mounts_.emplace_back(message.namespaces.front(), std::move(message.fd));
+                mount_timer_.fire_after(0);
+            }
             closers_.close(kNoUser, std::move(message.fd));
             return;
         case MessageType::kLowOnRanges:
@@ -182,9 +202,10 @@ void Manager::recover(Connection& connection, WorkerState last_state) {
 void Manager::on_worker_exit(Worker& worker) {
     if (worker.connection)
         if (Connection* connection = table_.find(*worker.connection)) recover(*connection, worker.slot.state());
+    // Whatever it was at: nothing of a killed call may stay. If a repair has killed it, the next one waits.
+    bool was_repair = worker.job && worker.job->type == MessageType::kRepair;
     if (worker.job) retry(std::move(*worker.job));
-    // Whatever it was at: nothing of a killed call may stay.
-    jobs_.push_front({.type = MessageType::kRepair, .writer = worker.pid, .namespaces = {}});
+    if (!was_repair) request_repair();
     worker.connection.reset();
     worker.job.reset();
     worker.retiring = true;

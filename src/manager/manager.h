@@ -39,6 +39,10 @@ public:
     /// From now on calls are served at this level. Ranges that are taken are kept back: those of a time that was not
     /// enforced may have left something.
     void change_level(policy::Level level);
+    /// The registry is another one by now: workers end when they have done what they are at, and others are started.
+    void replace_workers(policy::Level level) { pool_.change_level(level); }
+    /// What was found at the start and could not be read or repaired then.
+    void take_over(const std::vector<NsInode>& unread);
     /// Clients that wait to be accepted when the service stops: the next instance has the socket, or it goes.
     enum class Backlog { kStays, kGoes };
     /// Ends all workers and connections, once the loop is left. Waits for none that the kernel holds.
@@ -95,10 +99,15 @@ private:
     void on_job_done(Worker& worker, const pool::Message& message);
     void on_release_done(const Job& job, const pool::Message& message);
     void on_tidy_done(pool::MessageType how);
+    void on_repair_done(const pool::Message& message);
+    void request_repair();
+    void repair_later();
     void tidy_after(uint64_t usec);
     void tidy_now();
     void set_idle(Worker& worker);
     void release(const std::vector<Watched>& dead);
+    void forget(const NsIdentity& userns);
+    void keep_mounts();
     void tick();
     void on_generic_signal(int value);
 
@@ -111,10 +120,12 @@ private:
     WorkerPool pool_;
     Reaper reaper_;
     std::deque<Job> jobs_;
+    std::vector<NsIdentity> unread_;  ///< records that could not be read at the start
     ReleaseQueue releases_;
     std::vector<Source> sources_;
     MountPins pins_;
-    Source listening_source_, tick_timer_, growth_timer_, tidy_timer_, look_timer_;
+    std::deque<std::pair<NsIdentity, UniqueFd>> new_mounts_;
+    Source listening_source_, tick_timer_, growth_timer_, tidy_timer_, look_timer_, mount_timer_, repair_timer_;
     bool growing_ = false, looking_ = false;
     enum class Tidying { kNone, kLater, kWaiting, kAtWork };
     Tidying tidying_ = Tidying::kNone;

@@ -20,8 +20,7 @@ constexpr uint64_t kCheckUsec = 5'000'000;
 
 }  // namespace
 
-Reaper::Reaper(Senses senses, std::function<void(std::vector<Watched>)> release)
-    : senses_(std::move(senses)), release_(std::move(release)) {}
+Reaper::Reaper(Senses senses, Events events) : senses_(std::move(senses)), events_(std::move(events)) {}
 
 Status Reaper::start(EventLoop& loop) {
     if (!senses_.life) return {};
@@ -42,18 +41,39 @@ void Reaper::arm() {
     timer_.fire_after(senses_.word == Word::kNone ? kShortestUsec : kCheckUsec);
 }
 
-void Reaper::watch(const Watched& watched) {
-    // A new registration under an inode number takes the place of a dead one: its release is over by then.
+void Reaper::watch(const Watched& watched, News news) {
     NsInode inode = watched.identity.inode;
-    watched_[inode] = Entry{watched, false, 0};
-    // It may have died before anybody here knew of it.
-    if (senses_.word == Word::kOfEachDeath) hear({inode});
+    auto found = watched_.find(inode);
+    if (found == watched_.end()) {
+        watched_[inode] = Entry{watched, false, 0};
+    } else {
+        replace(NsIdentity(found->second.watched.identity), watched, news);
+    }
+    // It may have died before its announcement came.
+    bool is_dead = senses_.word == Word::kOfEachDeath && senses_.life(watched.identity) == namespaces::Life::kDead;
+    if (is_dead) hear({inode});
     arm();
 }
 
+// The kernel gives the inode number of a dead namespace to the next one: a worker has released the former by itself, or
+// set its record aside under another number, before it registered the next.
+void Reaper::replace(const NsIdentity& former, const Watched& next, News news) {
+    bool is_same = former == next.identity && (former.id != NsId() || news == News::kRepeated);
+    if (is_same) return;
+    watched_[next.identity.inode] = Entry{next, false, 0};
+    events_.over(former);
+}
+
+// Where each registered namespace has a mark, one without was released meanwhile, but for its end here. Should that be
+// wrong, the worker finds out: it asks again.
+bool Reaper::may_be_dead(const NsIdentity& identity) const {
+    auto life = senses_.life(identity);
+    return life == namespaces::Life::kDead ||
+           (life == namespaces::Life::kUnknown && senses_.word == Word::kOfEachDeath);
+}
+
 bool Reaper::is_news(const Entry& entry, uint64_t now_usec) const {
-    return !entry.releasing && entry.not_before_usec <= now_usec &&
-           senses_.life(entry.watched.identity) == namespaces::Life::kDead;
+    return !entry.releasing && entry.not_before_usec <= now_usec && may_be_dead(entry.watched.identity);
 }
 
 void Reaper::hear(const std::vector<NsInode>& namespaces) {
@@ -64,7 +84,7 @@ void Reaper::hear(const std::vector<NsInode>& namespaces) {
         found->second.releasing = true;
         dead.push_back(found->second.watched);
     }
-    if (!dead.empty()) release_(std::move(dead));
+    if (!dead.empty()) events_.release(std::move(dead));
 }
 
 // An error that lasts is logged once.
@@ -93,7 +113,7 @@ uint64_t Reaper::sweep() {
         auto dead = find_dead(begin);
         if (can_tell() && !dead.empty()) {
             for (const auto& one : dead) watched_.at(one.identity.inode).releasing = true;
-            release_(std::move(dead));
+            events_.release(std::move(dead));
         }
     }
     if (senses_.word == Word::kOfEachDeath) return kCheckUsec;
@@ -109,6 +129,7 @@ void Reaper::done(const std::vector<NsIdentity>& released, const std::vector<NsI
         if (!found->second.releasing) continue;
         if (std::ranges::find(unfinished, identity) == unfinished.end()) {
             watched_.erase(found);
+            events_.over(identity);
         } else {
             found->second.releasing = false;
             found->second.not_before_usec = sys::now_usec() + kRetryUsec;

@@ -30,14 +30,24 @@ public:
         /// Whether the answers can be believed at this moment; empty: always.
         std::function<Status()> verify = nullptr;
     };
-    /// `release` is given namespaces that are dead, each once until done() is said of it.
-    Reaper(Senses senses, std::function<void(std::vector<Watched>)> release);
+    /// Whom it tells.
+    struct Events {
+        /// These are dead; each is named once until done() is said of it.
+        std::function<void(std::vector<Watched>)> release;
+        /// This one is not registered any more: its release has ended, or another namespace has its inode number by
+        /// now, which a worker can have registered only after it released this one.
+        std::function<void(const NsIdentity&)> over;
+    };
+    Reaper(Senses senses, Events events);
 
     Status start(EventLoop& loop);
-    void watch(const Watched& watched);
+    /// Whether an announcement is the first one of a registration. Where namespaces have no ids, nothing else tells a
+    /// repeated one from that of the next namespace with the inode number.
+    enum class News { kNew, kRepeated };
+    void watch(const Watched& watched, News news = News::kNew);
     /// The kernel's word of a death, to be checked.
     void hear(const std::vector<NsInode>& namespaces);
-    /// The release has ended; `unfinished` ones are tried again a little later.
+    /// The release of these has ended; `unfinished` ones are tried again a little later.
     void done(const std::vector<NsIdentity>& released, const std::vector<NsIdentity>& unfinished);
     size_t size() const { return watched_.size(); }
 
@@ -53,13 +63,15 @@ private:
 
     void arm();
 
+    void replace(const NsIdentity& former, const Watched& next, News news);
+    bool may_be_dead(const NsIdentity& identity) const;
     bool is_news(const Entry& entry, uint64_t now_usec) const;
     std::vector<Watched> find_dead(uint64_t now_usec) const;
     bool can_tell();
 
     Senses senses_;
-    std::function<void(std::vector<Watched>)> release_;
-    std::unordered_map<NsInode, Entry> watched_;
+    Events events_;
+    std::unordered_map<NsInode, Entry> watched_;  ///< one number has one registration
     Source timer_;
     bool armed_ = false;
     bool could_tell_ = true;

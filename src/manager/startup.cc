@@ -9,14 +9,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "manager/instance_lock.h"
-#include "manager/policy_recovery.h"
 #include "ranges/user_copy.h"
-#include "registry/recover.h"
-#include "service/policy_entries.h"
-#include "service/release.h"
-#include "service/release_resources.h"
-#include "service/stock.h"
-#include "service/user_recovery.h"
 
 namespace nsr::manager {
 
@@ -65,55 +58,6 @@ Status begin_boot(const Premises& premises, policy::Level level) {
                                           level == policy::Level::kNone ? kAtOnce : kAfterReclaim);
 }
 
-namespace {
-
-// A range whose namespace was not under the policy all the time is handed out again only after a reclaim, whatever the
-// level is by now.
-Status mark_unsafe_ranges(service::Context& context, const KernelSide& kernel, std::span<const Uid> in_use) {
-    bool all = context.level == policy::Level::kQuarantine ||
-               (context.level == policy::Level::kEnforce && !kernel.was_enforced());
-    return all ? context.used_set->mark_used(in_use) : Status();
-}
-
-}  // namespace
-
-Result<std::vector<Watched>> recover(service::Context& context, const KernelSide& kernel) {
-    // One that cannot be decided now stays recorded, so that its range stays taken, until the next start.
-    for (pid_t writer : TRY(context.store.pending()))
-        if (auto repaired = service::repair(context, writer); !repaired)
-            log::error("Cannot repair what worker {} left: {}", writer, repaired.error().what());
-    TRY(service::forget_all_releases(context));
-    PolicyRecovery policy(context);
-    service::UserRecovery users(context);
-    std::vector<Watched> living;
-    std::vector<Uid> in_use;
-    auto judge = [&](const registry::Registration& registration) {
-        bool is_dead = policy.enter(registration) == namespaces::Life::kDead;
-        // What was added to it, and what has its ids, is released before the record goes: the reaper sees to that.
-        bool has_more =
-            !registration.cgroups.empty() || !registration.network_interfaces.empty() || !registration.starts().empty();
-        if (is_dead && !has_more) return registry::Verdict::kRemove;
-        living.push_back({registration.userns, registration.owner});
-        for (Uid start : registration.starts()) in_use.push_back(start);
-        policy.keep(registration);
-        users.keep(registration);
-        return registry::Verdict::kKeep;
-    };
-    auto report = TRY(registry::recover(context.store, judge));
-    if (report.removed + report.broken + report.links_made + report.links_removed > 0)
-        log::notice("Registry: {} entries kept, {} of dead namespaces removed, {} broken", report.kept, report.removed,
-                    report.broken);
-    TRY_WITHIN("kernel policy", policy.complete());
-    users.complete();
-    context.taken.rebuild(TRY(context.store.taken_starts()));
-    TRY(mark_unsafe_ranges(context, kernel, in_use));
-    if (context.level == policy::Level::kQuarantine) {
-        TRY(service::forget_unused_ranges(context));
-        TRY(service::refill(context));
-    }
-    return living;
-}
-
 Result<size_t> max_connections() {
     struct rlimit limit{};
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return fail_errno(errno, "limit on descriptors");
@@ -124,7 +68,7 @@ Result<size_t> max_connections() {
 }
 
 // Ranges are marked ahead in a gap, too.
-Status leave_state(service::Context& context, const KernelSide& kernel) {
+Status leave_state(lifecycle::Instance& context, const KernelSide& kernel) {
     if (context.level != policy::Level::kQuarantine && !kernel.gap()) return {};
     if (!context.used_set) return {};
     Status saved = ranges::save_users(context.users, context.state_dir.borrow());

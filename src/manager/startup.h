@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
-#include <vector>
-
+#include "lifecycle/instance.h"
 #include "manager/kernel_side.h"
 #include "manager/options.h"
-#include "service/context.h"
 
 /// What is done before the first client is served.
 namespace nsr::manager {
@@ -23,13 +21,10 @@ Result<Premises> enter_premises(const Options& options);
 /// ranges::UsedBefore.
 Status begin_boot(const Premises& premises, policy::Level level);
 
-/// Puts right what an earlier instance left, whenever it was killed, and gives the namespaces that live.
-Result<std::vector<Watched>> recover(service::Context& context, const KernelSide& kernel);
-
 /// As many connections as the limit on descriptors leaves room for; raises that limit as far as it goes.
 Result<size_t> max_connections();
 
 /// After the last worker has ended: what the next start can do without is given back, and what it needs is kept.
-Status leave_state(service::Context& context, const KernelSide& kernel);
+Status leave_state(lifecycle::Instance& context, const KernelSide& kernel);
 
 }  // namespace nsr::manager

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include "lifecycle/instance.h"
 #include "manager/event_loop.h"
 #include "manager/kernel_side.h"
-#include "service/context.h"
 
 namespace nsr::manager {
 
@@ -11,7 +11,7 @@ namespace nsr::manager {
 /// nothing of a service that does not run.
 class StatusFile {
 public:
-    StatusFile(BorrowedFd runtime, const KernelSide& kernel, const service::Context& context)
+    StatusFile(BorrowedFd runtime, const KernelSide& kernel, const lifecycle::Instance& context)
         : runtime_(runtime), kernel_(kernel), context_(context) {}
     StatusFile(const StatusFile&) = delete;
     StatusFile& operator=(const StatusFile&) = delete;
@@ -31,7 +31,7 @@ private:
 
     BorrowedFd runtime_;
     const KernelSide& kernel_;
-    const service::Context& context_;
+    const lifecycle::Instance& context_;
     Fresh written_;
 };
 

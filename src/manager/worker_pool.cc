@@ -33,6 +33,8 @@ constexpr uint64_t kStopDeathUsec = 300'000;
 /// From its start to its first message. It inherits copies of all descriptors until exec(2) has closed them, and may be
 /// the last one to let go of one that a client has made slow to close.
 constexpr uint64_t kStartUsec = 30'000'000;
+/// Of one worker, before another one is heard.
+constexpr int kMaxMessages = 256;
 
 void kill_process(const Worker& worker) { syscall(SYS_pidfd_send_signal, worker.pidfd.get(), SIGKILL, nullptr, 0); }
 
@@ -132,16 +134,24 @@ Status WorkerPool::spawn() {
     return {};
 }
 
-void WorkerPool::on_channel(Worker& worker) {
+WorkerPool::Heard WorkerPool::on_channel(Worker& worker) {
     auto message = worker.channel.receive();
-    if (!message && message.error().code() == EAGAIN) return;
+    if (!message && message.error().code() == EAGAIN) return Heard::kNothing;
     if (!message || !*message) {
         // It is about to end, or has lost its mind.
         worker.channel_source.disable();
         if (!message) kill_process(worker);
-        return;
+        return Heard::kNothing;
     }
     events_.on_message(worker, std::move(**message));
+    return Heard::kMessage;
+}
+
+// A message may have a worker added, and has none removed.
+void WorkerPool::read_channels() {
+    for (size_t i = 0; i < workers_.size(); ++i)
+        for (int n = 0; n < kMaxMessages && on_channel(*workers_[i]) == Heard::kMessage; ++n) {
+        }
 }
 
 namespace {

@@ -21,7 +21,6 @@ namespace nsr::manager {
 /// Work that no client waits for.
 struct Job {
     pool::MessageType type{};
-    pid_t writer = 0;
     std::vector<NsIdentity> namespaces;
     int attempts = 0;
     Uid user{};  ///< whose turn a release is
@@ -93,6 +92,8 @@ public:
     /// Kills those that have passed their deadline, and counts those as lost that do not even die: a client's
     /// descriptor of a file system that does not answer holds them in the kernel (close(2) of FUSE, for one).
     void kill_late();
+    /// Whatever workers have said by now is heard before it returns.
+    void read_channels();
     /// Ends all: asks them by closing their channels, gives those that are at a call or a job `grace_usec` to finish,
     /// kills the others, and leaves behind what does not die of that.
     void stop(uint64_t grace_usec);
@@ -114,7 +115,8 @@ private:
     Status spawn();
     enum class StartRate { kAllowed, kExceeded };
     StartRate count_start();
-    void on_channel(Worker& worker);
+    enum class Heard { kMessage, kNothing };
+    Heard on_channel(Worker& worker);
     void on_exit(Worker& worker);
     void log_exit(const Worker& worker) const;
     template <class Predicate>

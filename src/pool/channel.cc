@@ -17,7 +17,6 @@ struct Wire {
     Message::Rest rest;
     uint64_t connection_id;
     struct ucred peer;
-    pid_t writer;
     uint32_t for_next_turn;
     Uid owner;
 };
@@ -55,7 +54,6 @@ Status Channel::send(const Message& message) const {
     wire.count = static_cast<uint32_t>(message.namespaces.size());
     wire.connection_id = message.connection_id;
     wire.peer = message.peer;
-    wire.writer = message.writer;
     wire.has_fd = message.fd ? 1 : 0;
     wire.has_parcel = message.parcel ? 1 : 0;
     wire.rest = message.rest;
@@ -108,7 +106,6 @@ Result<std::optional<Message>> Channel::receive() const {
     message.rest = wire.rest;
     message.connection_id = wire.connection_id;
     message.peer = wire.peer;
-    message.writer = wire.writer;
     message.for_next_turn = std::min(wire.for_next_turn, wire.count);
     message.owner = wire.owner;
     message.namespaces.assign(namespaces.begin(), namespaces.begin() + wire.count);

@@ -18,7 +18,7 @@ enum class MessageType : uint32_t {
     kServe,     ///< a connection, as the message's descriptor, and what was read from it before
     kGiveBack,  ///< the connection that the worker keeps for a next request; nothing if it has none
     kRelease,   ///< registrations whose namespace is dead, to be taken back
-    kRepair,    ///< a worker of this process id died: undo what it left half done
+    kRepair,    ///< what dead workers left half done; namespaces whose records could not be read are named
     kRefill,    ///< mark fresh ranges ahead
     kKeepBack,  ///< mark all ranges that are taken as used, so that they are not handed out again before a reclaim
     kTidy,      ///< remove cgroups that were busy or large when their namespace died
@@ -29,7 +29,8 @@ enum class MessageType : uint32_t {
     kConnectionClosed,  ///< it is over
     kRegistered,        ///< namespaces that now have a registration
     kJobDone,           ///< a job has ended; of a release, namespaces that could not be released yet are named
-    kLowOnRanges,       ///< somebody should refill
+    kUnrepaired,        ///< a repair has ended, and something is left; what could not be read is named
+    kLowOnRanges,       ///< a refill is needed
     kUntidy,            ///< the turn of a tidying has ended: there is more to be done at once
     kBusyLeftovers,     ///< the same, but what is left has processes still
     kKeepMount,         ///< a descriptor, to be kept as long as the namespace is registered
@@ -40,7 +41,6 @@ struct Message {
     MessageType type{};
     uint64_t connection_id = 0;  ///< kServe, kConnectionIdle, kConnectionParked, kConnectionClosed
     struct ucred peer{};         ///< kServe
-    pid_t writer = 0;            ///< kRepair
     UniqueFd fd;                 ///< kServe, kKeepMount
     UniqueFd parcel;             ///< kServe, kConnectionParked; may be empty
     /// kServe: whether the beginning of a message is to be taken in, since the client's buffer may be full.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -12,9 +13,10 @@
 
 namespace nsr::ranges {
 
-/// Which ranges are taken, as a hint: one bit for each, in memory that all processes of an instance share. Finding the
-/// last free one of 28,664 in the registry itself would mean to list 115,000 files. A bit may be wrong, since nothing
-/// orders it with the records: who finds a free one looks into the registry, and who finds none rebuilds the hint.
+/// Which ranges are taken: one bit for each, in memory that all processes of an instance share. Finding the last free
+/// one of 28,664 in the registry itself would mean to list 115,000 files. With the registry lock held, a bit is set
+/// before the first file of a range is made, and cleared after the last one is removed; so a range whose bit is not set
+/// is free. A second set of bits holds ranges whose records were lost, until the next boot.
 class TakenMap {
 public:
     /// `<dir>/taken`, made (0600) if it is not there. EBADMSG if it is not a file of ours.
@@ -27,12 +29,19 @@ public:
     /// What begins no range of a pool is passed over.
     void set(Uid start);
     void clear(Uid start);
+    bool is_set(Uid start) const;
     Bitmap snapshot(const Pool& pool) const;
-    /// Forgets everything and sets these.
+    std::vector<Uid> starts() const;
+    /// Forgets everything but what is held, and sets these.
     void rebuild(std::span<const Uid> starts);
+
+    /// All that are taken now stay taken, whatever is cleared.
+    void hold();
+    bool holds_any() const;
 
 private:
     explicit TakenMap(std::span<uint8_t> bytes) : bytes_(bytes) {}
+    uint8_t load(size_t byte) const;
 
     std::span<uint8_t> bytes_;
 };

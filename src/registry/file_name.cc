@@ -70,16 +70,13 @@ std::vector<std::string> link_files(const Registration& registration) {
     return files;
 }
 
-std::string addition_file(pid_t writer) { return fmt::format("{}.added", writer); }
 std::string new_content_file(pid_t writer) { return fmt::format("{}.new", writer); }
 std::string new_link_file(pid_t writer) { return fmt::format("{}.link", writer); }
-std::string pending_file(pid_t writer) { return fmt::format("{}.userns", writer); }
 
-std::optional<pid_t> parse_pending_file(std::string_view file) {
+std::optional<pid_t> parse_new_file(std::string_view file) {
     size_t dot = std::min(file.find('.'), file.size());
     std::string_view ending = file.substr(dot);
-    constexpr std::array<std::string_view, 4> kEndings{".userns", ".added", ".new", ".link"};
-    if (std::ranges::find(kEndings, ending) == kEndings.end()) return std::nullopt;
+    if (ending != ".new" && ending != ".link") return std::nullopt;
     std::optional<pid_t> writer = parse_decimal<pid_t>(file.substr(0, dot));
     return writer && *writer > 0 ? writer : std::nullopt;
 }

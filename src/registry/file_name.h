@@ -48,13 +48,11 @@ std::string owned_file(Uid owner, NsInode inode);
 /// last.
 std::vector<std::string> link_files(const Registration& registration);
 
-std::string pending_file(pid_t writer);
-/// What a writer is about to add to a registration.
-std::string addition_file(pid_t writer);
-/// Two files that exist for a moment while a record is written anew: the content, and one more link to it.
+/// Two files beside the registry that exist for a moment: a new record where the file system can have no file without a
+/// name, and one more link to it while a record is written anew.
 std::string new_content_file(pid_t writer);
 std::string new_link_file(pid_t writer);
-/// The writer of any of the four.
-std::optional<pid_t> parse_pending_file(std::string_view file);
+/// The writer of either.
+std::optional<pid_t> parse_new_file(std::string_view file);
 
 }  // namespace nsr::registry

@@ -30,10 +30,11 @@ Result<std::string> read_whole(BorrowedFd dir, const std::string& file) {
     return text;
 }
 
-// What open(2) says of symbolic links and sockets.
-bool is_fault_of_file(int code) { return code == ELOOP || code == ENXIO; }
-
 }  // namespace
+
+bool is_fault_of_file(int code) {
+    return code == ELOOP || code == ENXIO || code == EFBIG || code == EISDIR || code == EBADF || code == EBADMSG;
+}
 
 Result<std::optional<Registration>> read_record(BorrowedFd dir, const std::string& file) {
     auto text = read_whole(dir, file);

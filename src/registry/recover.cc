@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "registry/delegation.h"
 #include "registry/directory.h"
 #include "registry/file_name.h"
 #include "registry/listing.h"
@@ -20,6 +22,8 @@ namespace {
 
 // A destroyed registry must not become a flood of the log.
 constexpr size_t kMaxComplaints = 32;
+/// At something that the system fails to do: what it lacks for a moment it may have in the next.
+constexpr int kAttempts = 3;
 
 /// An entry that stays, as little of it as the links are checked with: there may be 28,664 of them.
 struct Kept {
@@ -45,6 +49,31 @@ Kept kept_from(uint64_t file, const Registration& registration) {
     return {file, registration.userns.inode, registration.owner, start, registration.name};
 }
 
+/// Entries that nothing is known of at this time, and so must lose neither a name nor a range.
+class Unread {
+public:
+    void add(const Listing::Entry& entry) {
+        inodes_.insert(entry.inode);
+        files_.insert(entry.file);
+    }
+    bool has_file(uint64_t file) const { return files_.contains(file); }
+    bool has(NsInode inode) const { return inodes_.contains(inode); }
+
+private:
+    std::unordered_set<NsInode> inodes_;
+    std::unordered_set<uint64_t> files_;
+};
+
+/// Whether a failure is one of the system, which says nothing about the record.
+bool is_of_system(const Error& error) { return error.code() != EBADMSG; }
+
+template <class Function>
+auto attempt(Function function) {
+    auto outcome = function();
+    for (int i = 1; i < kAttempts && !outcome && is_of_system(outcome.error()); ++i) outcome = function();
+    return outcome;
+}
+
 class Recovery {
 public:
     Recovery(Store& store, const Lock& lock, const std::function<Verdict(const Registration&)>& judge)
@@ -54,15 +83,19 @@ public:
 
 private:
     void examine(const Listing::Entry& entry);
+    void leave(const Listing::Entry& entry, const Error& error);
     void set_aside(const std::string& file);
     template <class Link>
     void settle(const Link& link);
     void settle_owned(const Listing::OwnedLink& link);
     Kept* settle_orphan(const std::string& path, uint64_t file);
+    void leave_orphan(const std::string& path, const Error& error);
     void complete(const Kept& kept);
-    void make_link(const std::string& entry, const std::string& path);
+    void make_link(NsInode inode, const std::string& path);
+    void note_incomplete(NsInode inode);
     void remove_link(const std::string& path);
     void settle_delegation(Uid start);
+    bool is_broken_delegation(Uid start) const;
     Kept* find_kept(uint64_t file);
     void complain(std::string_view sentence);
 
@@ -71,6 +104,7 @@ private:
     const std::function<Verdict(const Registration&)>& judge_;
     BorrowedFd registry_;
     std::vector<Kept> kept_;  ///< by file, in rising order once all entries are examined
+    Unread unread_;
     RecoveryReport report_;
     size_t complaints_ = 0;
 };
@@ -107,23 +141,29 @@ Result<RecoveryReport> Recovery::run() {
 
 // One entry: is it readable, and does its namespace live?
 void Recovery::examine(const Listing::Entry& entry) {
-    auto found = store_.find_by_inode(entry.inode);
-    std::string file = entry_file(entry.inode);
-    if (!found && found.error().code() == EBADMSG) {
+    auto found = attempt([&] { return store_.find_by_inode(entry.inode); });
+    if (!found && is_of_system(found.error())) return leave(entry, found.error());
+    if (!found) {
         complain(found.error().what());
-        return set_aside(file);
+        return set_aside(entry_file(entry.inode));
     }
-    if (!found) return complain(found.error().what());
     if (!*found) return;
     const Registration& registration = **found;
     if (judge_(registration) == Verdict::kRemove) {
+        // Whatever is left of it still has its entry.
+        Status removed = attempt([&] { return store_.remove(lock_, registration); });
+        if (!removed) return leave(entry, removed.error());
         ++report_.removed;
-        Status removed = store_.remove(lock_, registration);
-        if (!removed) complain(removed.error().what());
         return;
     }
     ++report_.kept;
     kept_.push_back(kept_from(entry.file, registration));
+}
+
+void Recovery::leave(const Listing::Entry& entry, const Error& error) {
+    complain(fmt::format("{} and its links stay as they are for now: {}", entry_file(entry.inode), error.what()));
+    unread_.add(entry);
+    report_.unread.push_back(entry.inode);
 }
 
 // Only the entry of a broken record goes to nsresource/broken/, where an administrator can look at it. Its links u, g
@@ -140,6 +180,7 @@ void Recovery::set_aside(const std::string& file) {
 
 template <class Link>
 void Recovery::settle(const Link& link) {
+    if (unread_.has_file(link.file)) return;
     Kept* kept = find_kept(link.file);
     if (!kept) kept = settle_orphan(link.path(), link.file);
     if (!kept) return;
@@ -150,6 +191,7 @@ void Recovery::settle(const Link& link) {
 }
 
 void Recovery::settle_owned(const Listing::OwnedLink& link) {
+    if (unread_.has_file(link.file) || unread_.has(link.inode)) return;
     Kept* kept = find_kept(link.file);
     // It holds neither a name nor a range; it would only count against its owner.
     if (!kept || kept->owner != link.owner || kept->inode != link.inode) return remove_link(link.path());
@@ -160,25 +202,26 @@ void Recovery::settle_owned(const Listing::OwnedLink& link) {
 // good as the entry, and a range is given back only if its namespace is dead. What is returned is the entry made from
 // it.
 Kept* Recovery::settle_orphan(const std::string& path, uint64_t file) {
-    auto record = read_record(registry_, path);
-    if (record && !*record) return nullptr;
-    if (!record) {
-        ++report_.links_in_doubt;
-        complain(fmt::format("stays taken: {}", record.error().what()));
-        return nullptr;
-    }
+    auto record = attempt([&] { return read_record(registry_, path); });
+    if (!record) return leave_orphan(path, record.error()), nullptr;
+    if (!*record) return nullptr;
     const Registration& registration = **record;
+    // The entry may be a newer record of the same registration, with more to be released.
+    if (unread_.has(registration.userns.inode)) return nullptr;
     if (judge_(registration) == Verdict::kRemove) {
         remove_link(path);
         return nullptr;
     }
-    auto entry = store_.find_by_inode(registration.userns.inode);
+    auto entry = attempt([&] { return store_.find_by_inode(registration.userns.inode); });
+    if (!entry && is_of_system(entry.error())) return leave_orphan(path, entry.error()), nullptr;
     if (entry && *entry && is_same_registration(**entry, registration)) {
         // An older record of the same registration: update() was cut short. complete() links the newer one.
         remove_link(path);
         return nullptr;
     }
-    Status linked = sys::link_at(registry_, path, registry_, entry_file(registration.userns.inode));
+    std::string own = entry_file(registration.userns.inode);
+    Status linked = attempt([&] { return sys::link_at(registry_, path, registry_, own); });
+    if (!linked && linked.error().code() != EEXIST) return leave_orphan(path, linked.error()), nullptr;
     if (!linked) {
         ++report_.links_in_doubt;
         complain(fmt::format("{} stays taken: its namespace has another record", path));
@@ -190,26 +233,39 @@ Kept* Recovery::settle_orphan(const std::string& path, uint64_t file) {
     return &*kept_.insert(place, kept_from(file, registration));
 }
 
-void Recovery::complete(const Kept& kept) {
-    std::string entry = entry_file(kept.inode);
-    if (!kept.has_name) make_link(entry, name_file(kept.name));
-    if (kept.start && !kept.has_start) make_link(entry, start_file(Uid(*kept.start)));
-    if (kept.start && !kept.has_start_gid) make_link(entry, start_gid_file(Gid(*kept.start)));
-    if (kept.has_owned) return;
-    auto directory = make_directory(registry_, owner_directory(kept.owner));
-    if (!directory) return complain(directory.error().what());
-    make_link(entry, owned_file(kept.owner, kept.inode));
+// It stays taken: what it stands for is not known.
+void Recovery::leave_orphan(const std::string& path, const Error& error) {
+    ++(is_of_system(error) ? report_.unread_links : report_.links_in_doubt);
+    complain(fmt::format("{} stays taken: {}", path, error.what()));
 }
 
-void Recovery::make_link(const std::string& entry, const std::string& path) {
-    Status linked = sys::link_at(registry_, entry, registry_, path);
+// The ranges first, since others could be given those.
+void Recovery::complete(const Kept& kept) {
+    if (kept.start && !kept.has_start) make_link(kept.inode, start_file(Uid(*kept.start)));
+    if (kept.start && !kept.has_start_gid) make_link(kept.inode, start_gid_file(Gid(*kept.start)));
+    if (!kept.has_name) make_link(kept.inode, name_file(kept.name));
+    if (kept.has_owned) return;
+    auto directory = attempt([&] { return make_directory(registry_, owner_directory(kept.owner)); });
+    if (directory) return make_link(kept.inode, owned_file(kept.owner, kept.inode));
+    complain(directory.error().what());
+    note_incomplete(kept.inode);
+}
+
+void Recovery::make_link(NsInode inode, const std::string& path) {
+    std::string entry = entry_file(inode);
+    Status linked = attempt([&] { return sys::link_at(registry_, entry, registry_, path); });
     if (linked) {
         ++report_.links_made;
         return;
     }
+    complain(fmt::format("{} lacks a link: {}", entry, linked.error().what()));
+    if (linked.error().code() != EEXIST) return note_incomplete(inode);
     // Two records claim one name or range; who has it already keeps it.
     ++report_.links_in_doubt;
-    complain(fmt::format("{} lacks a link: {}", entry, linked.error().what()));
+}
+
+void Recovery::note_incomplete(NsInode inode) {
+    if (report_.unread.empty() || report_.unread.back() != inode) report_.unread.push_back(inode);
 }
 
 void Recovery::remove_link(const std::string& path) {
@@ -219,9 +275,22 @@ void Recovery::remove_link(const std::string& path) {
     ++report_.links_removed;
 }
 
-// A broken one stays: its range is taken until somebody looks at it.
+// It stays in any case: its range is taken until the record can be read, or until an administrator looks at it.
 void Recovery::settle_delegation(Uid start) {
-    if (Status settled = store_.settle_delegation(lock_, start); !settled) complain(settled.error().what());
+    for (int i = 0; i < kAttempts; ++i) {
+        Status settled = store_.settle_delegation(lock_, start);
+        if (settled) return;
+        if (i == 0) complain(settled.error().what());
+        if (is_broken_delegation(start)) return;
+    }
+    report_.unread_delegations.push_back(start);
+}
+
+bool Recovery::is_broken_delegation(Uid start) const {
+    auto text = sys::read_file_at(registry_, delegate_file(start), kMaxFileSize);
+    if (!text) return text.error().code() == EBADF || text.error().code() == EFBIG || text.error().code() == ELOOP;
+    auto delegation = parse_delegation(*text);
+    return !delegation || delegation->start != start;
 }
 
 }  // namespace

@@ -15,8 +15,11 @@ namespace {
 
 constexpr uint64_t kLockTimeoutUsec = 5'000'000;
 
-Result<UniqueFd> open_lock(BorrowedFd registry) {
-    return sys::open_at(registry, "lock", O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
+constexpr char kRegistryPath[] = "nsresource/registry";
+constexpr char kLockPath[] = "nsresource/registry/lock";
+
+Home home_of(const struct stat& registry, const struct stat& lock) {
+    return {static_cast<uint32_t>(registry.st_dev), static_cast<uint32_t>(lock.st_dev), registry.st_ino, lock.st_ino};
 }
 
 Result<Taken> any_exists(BorrowedFd dir, std::initializer_list<std::string> files) {
@@ -38,18 +41,34 @@ Result<std::optional<Registration>> agreeing(Result<std::optional<Registration>>
 }  // namespace
 
 Result<Store> Store::open(BorrowedFd base_dir) {
+    UniqueFd base = TRY(sys::open_at(base_dir, ".", O_RDONLY | O_DIRECTORY));
     UniqueFd state = TRY(make_directory(base_dir, "nsresource"));
     UniqueFd registry = TRY(make_directory(state.borrow(), "registry"));
-    UniqueFd pending = TRY(make_directory(state.borrow(), "pending"));
-    TRY(open_lock(registry.borrow()));
-    return Store(std::move(state), std::move(registry), std::move(pending));
+    constexpr int kFlags = O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
+    UniqueFd lock = TRY(sys::open_at(registry.borrow(), "lock", kFlags, 0600));
+    auto registry_stat = TRY(sys::stat_fd(registry.borrow()));
+    Home home = home_of(registry_stat, TRY(sys::stat_fd(lock.borrow())));
+    return Store(std::move(base), std::move(state), std::move(registry), home);
 }
 
+Result<Home> Store::current_home() const {
+    auto registry = TRY(sys::stat_at(base_.borrow(), kRegistryPath));
+    auto lock = TRY(sys::stat_at(base_.borrow(), kLockPath));
+    return home_of(registry, lock);
+}
+
+// By its path, and not made anew where it is gone: whoever has emptied or replaced the registry may not even know that
+// there is a service, and ranges of living namespaces look free then.
 Result<Lock> Store::lock() const {
     // flock(2) belongs to the open file description, and forked processes share those: only a new one excludes them.
-    UniqueFd fd = TRY(open_lock(registry_dir()));
-    TRY_WITHIN("registry", sys::lock_exclusively(fd.borrow(), kLockTimeoutUsec));
-    return Lock(std::move(fd));
+    auto fd = sys::open_at(base_.borrow(), kLockPath, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    bool is_gone = !fd && (fd.error().code() == ENOENT || fd.error().code() == ENOTDIR);
+    if (is_gone) return fail(ESTALE, "the registry was removed");
+    if (!fd) return Failure(std::move(fd).error());
+    TRY_WITHIN("registry", sys::lock_exclusively(fd->borrow(), kLockTimeoutUsec));
+    auto home = current_home();
+    if (!home || *home != home_) return fail(ESTALE, "the registry was emptied, moved or replaced");
+    return Lock(std::move(*fd));
 }
 
 // Who waits for the lock has the second one meanwhile. Otherwise releases that follow each other closely, turn by turn,
@@ -104,6 +123,8 @@ Result<Taken> Store::name_taken(std::string_view name) const {
     if (!is_valid_name(name)) return fail(EINVAL, "not a name that a registration can have");
     return any_exists(registry_dir(), {name_file(name)});
 }
+
+Result<Taken> Store::entry_taken(NsInode inode) const { return any_exists(registry_dir(), {entry_file(inode)}); }
 
 Result<std::vector<NsInode>> Store::owned(Uid owner) const {
     std::vector<NsInode> inodes;

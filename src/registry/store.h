@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "registry/delegation.h"
+#include "registry/new_record.h"
 #include "registry/registration.h"
 
 namespace nsr::registry {
@@ -28,20 +29,32 @@ private:
 };
 
 enum class Taken { kFree, kTaken };
-enum class Progress { kPending, kCommitted };
+
+/// What tells the directory of this registry and its lock from any others of the same names.
+struct Home {
+    uint32_t registry_device = 0, lock_device = 0;
+    uint64_t registry_inode = 0, lock_inode = 0;
+    bool operator==(const Home&) const = default;
+};
 
 /// The directory of records. Look-ups take no lock and give what is there at that moment: nullopt where there is no
 /// file, an error where the file is broken or does not agree with its name (the caller logs it and treats the thing
-/// asked for as taken). Changes take the lock and leave, wherever they are killed, something that recover() or the
-/// manager's look into pending() puts right.
+/// asked for as taken). Changes take the lock and leave, wherever they are killed, something that recover() puts right,
+/// or what the journal of the caller's says of it (lifecycle/journal.h).
 class Store {
 public:
-    /// Makes what is missing below `base_dir` (/run/systemd by default): nsresource/registry/, nsresource/pending/, the
-    /// lock.
+    /// Makes what is missing below `base_dir` (/run/systemd by default): nsresource/registry/, and the lock in it.
     static Result<Store> open(BorrowedFd base_dir);
 
     /// Waits for the lock, five seconds at most (ETIMEDOUT). Not recursive: who holds it and asks again waits in vain.
+    /// ESTALE: the registry is not the one that was opened: another process has emptied, moved or replaced it.
     Result<Lock> lock() const;
+    /// The registry that was opened.
+    const Home& home() const { return home_; }
+    /// For a process that works on the same registry as another one does.
+    void expect(const Home& home) { home_ = home; }
+    /// The one that has its name now. ENOENT: none has.
+    Result<Home> current_home() const;
 
     /// Serialises releases, which take longer than the lock of the registry may be held: what one of them is about to
     /// remove by its name must not be made anew meanwhile. To be held for one turn of releases, and taken before
@@ -60,6 +73,7 @@ public:
     /// Whether the range is delegated; with range_taken() and add(), which meets all other files itself.
     Result<Taken> delegation_taken(Uid start) const;
     Result<Taken> name_taken(std::string_view name) const;
+    Result<Taken> entry_taken(NsInode inode) const;
     /// The namespaces of the registrations that `owner` has.
     Result<std::vector<NsInode>> owned(Uid owner) const;
     /// All uids that have registrations, and some that had; one pass over the directory.
@@ -73,16 +87,15 @@ public:
     /// Who holds a delegated range; nullopt: nobody.
     Result<std::optional<Delegation>> find_delegation(Uid start) const;
 
-    /// Records a registration, its delegated ranges included, and that `writer` has not finished yet: until commit()
-    /// the call counts as half done. EEXIST: the namespace, the name or the range has a record already. Nothing remains
-    /// of a failed call.
-    Status add(const Lock& lock, const Registration& registration, pid_t writer);
-    /// The call is done (its maps are written). ENOENT: somebody took the writer for dead and undid it.
-    Status commit(pid_t writer);
+    /// Records a registration, its delegated ranges included. EEXIST: the namespace, the name or the range has a record
+    /// already. Nothing remains of a failed call, unless that fails, too; remove() takes the rest away then.
+    Status add(const Lock& lock, const Registration& registration);
+    /// Makes the file for the next add() ahead, while no client waits.
+    void prepare();
     /// Writes anew what is known of a registration: its cgroups, interfaces and whatever else is not part of a name.
     /// Readers see the old record or the new one.
     Status update(const Lock& lock, const Registration& registration);
-    /// Takes back everything that add() made, but for the pending record; delegated ranges go to the last ancestor. No
+    /// Takes back everything that add() made; delegated ranges go to the last ancestor. No
     /// error where some or all is missing already; what belongs to another registration by now is left alone.
     Status remove(const Lock& lock, const Registration& registration);
 
@@ -95,23 +108,8 @@ public:
     /// another one, which may even be released by now. kHeld where it lists none.
     Result<Ranges> ranges_of(const Registration& registration) const;
 
-    /// Whether the call that made a registration has come to its end. ENOENT: there is no entry.
-    Result<Progress> progress(const Registration& registration) const;
-    /// Records what `writer` is about to add to a registration, which is all that `added` lists of cgroups and
-    /// interfaces; until end_addition() it counts as half done.
-    Status begin_addition(const Lock& lock, const Registration& added, pid_t writer);
-    Status end_addition(pid_t writer);
-    /// nullopt: nothing is half added, or what is recorded of it was cut off before anything else was done.
-    Result<std::optional<Registration>> read_addition(pid_t writer) const;
-
-    /// The writers that have something half done, dead or alive; some twice.
-    Result<std::vector<pid_t>> pending() const;
-    /// What a writer has not finished. nullopt: nothing is recorded of it (the writer died before the first link, or
-    /// there is no such pending record), so drop_pending() is all there is to do. Else remove() (or a decision to keep)
-    /// goes first.
-    Result<std::optional<Registration>> read_pending(pid_t writer) const;
-    /// No error where there is none.
-    Status drop_pending(pid_t writer);
+    /// Removes what processes that were killed in update() or set_aside() have left beside the registry.
+    Status remove_leftovers(const Lock& lock);
 
     /// Gives a delegated range to the last of its ancestors that has a registration which lists it, if its holder has
     /// none; for recover().
@@ -122,8 +120,8 @@ public:
     BorrowedFd state_dir() const { return state_.borrow(); }
 
 private:
-    Store(UniqueFd state, UniqueFd registry, UniqueFd pending)
-        : state_(std::move(state)), registry_(std::move(registry)), pending_(std::move(pending)) {}
+    Store(UniqueFd base, UniqueFd state, UniqueFd registry, Home home)
+        : base_(std::move(base)), state_(std::move(state)), registry_(std::move(registry)), home_(home) {}
 
     Status take_delegations(const Registration& registration);
     Status give_back_delegations(const Registration& registration);
@@ -133,9 +131,11 @@ private:
     Status remove_delegation(Uid start);
     Status replace_files(const std::string& text, std::span<const std::string> files);
 
+    UniqueFd base_;
     UniqueFd state_;
     UniqueFd registry_;
-    UniqueFd pending_;
+    Home home_;
+    std::optional<NewRecord> blank_;  ///< for the next add()
 };
 
 }  // namespace nsr::registry

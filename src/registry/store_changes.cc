@@ -3,6 +3,7 @@
 // registration, recover() finds it by its entry.
 #include <fcntl.h>
 #include <unistd.h>
+#include <csignal>
 #include <ranges>
 
 #include "base/log.h"
@@ -10,6 +11,7 @@
 #include "registry/directory.h"
 #include "registry/file_name.h"
 #include "registry/names.h"
+#include "registry/new_record.h"
 #include "registry/record_file.h"
 #include "registry/store.h"
 
@@ -32,12 +34,6 @@ Status remove_owner_directory(BorrowedFd registry, Uid owner) {
     return removed;
 }
 
-Status write_new_file(BorrowedFd dir, const std::string& file, std::string_view text) {
-    UniqueFd fd = TRY(sys::open_at(dir, file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644));
-    TRY(sys::set_mode(fd.borrow(), 0644));
-    return sys::write_all(fd.borrow(), text);
-}
-
 // `made` is a beginning of: entry, links, owner's link.
 Status undo_links(BorrowedFd registry, Uid owner, std::span<const std::string> made) {
     for (const auto& file : std::views::reverse(made)) {
@@ -47,15 +43,19 @@ Status undo_links(BorrowedFd registry, Uid owner, std::span<const std::string> m
     return {};
 }
 
-Status make_links(BorrowedFd registry, BorrowedFd from_dir, const std::string& from, const Registration& registration,
-                  std::span<const std::string> files, size_t& made) {
+// The owner's directory is there already, as a rule.
+Status make_owned_link(BorrowedFd registry, const NewRecord& record, Uid owner, const std::string& file) {
+    Status linked = record.link_to(registry, file);
+    if (linked || linked.error().code() != ENOENT) return linked;
+    TRY(make_directory(registry, owner_directory(owner)));
+    return record.link_to(registry, file);
+}
+
+Status make_links(BorrowedFd registry, const NewRecord& record, Uid owner, std::span<const std::string> files,
+                  size_t& made) {
     for (const auto& file : files) {
-        Status linked = sys::link_at(from_dir, from, registry, file);
-        if (!linked && linked.error().code() == ENOENT && &file == &files.back()) {
-            TRY(make_directory(registry, owner_directory(registration.owner)));
-            linked = sys::link_at(from_dir, from, registry, file);
-        }
-        if (!linked) return linked;
+        bool is_owned = &file == &files.back();
+        TRY(is_owned ? make_owned_link(registry, record, owner, file) : record.link_to(registry, file));
         ++made;
     }
     return {};
@@ -90,37 +90,33 @@ Result<std::optional<FileId>> identify_entry(BorrowedFd registry, const Registra
 
 }  // namespace
 
-Status Store::add(const Lock&, const Registration& registration, pid_t writer) {
+void Store::prepare() {
+    if (blank_) return;
+    // Without one, the next add() tries again, and says what is wrong.
+    if (auto made = NewRecord::make(state_dir())) blank_.emplace(*std::move(made));
+}
+
+Status Store::add(const Lock&, const Registration& registration) {
     if (!is_valid_name(registration.name)) return fail(EINVAL, "not a name that a registration can have");
-    std::string pending = pending_file(writer);
     std::string text = format_registration(registration);
     // What cannot be read again would never be released.
     TRY_WITHIN("record to be written", parse_registration(text));
-    Status written = write_new_file(pending_.borrow(), pending, text);
-    if (!written && written.error().code() == EEXIST) {
-        // What an earlier call of this writer left unfinished stays recorded, if it was, until its namespace dies.
-        TRY(drop_pending(writer));
-        written = write_new_file(pending_.borrow(), pending, text);
-    }
-    if (!written) {
-        if (Status dropped = drop_pending(writer); !dropped) log::warning("{}", dropped.error().what());
-        return written;
-    }
+    if (!blank_) blank_.emplace(TRY(NewRecord::make(state_dir())));
+    NewRecord record = *std::move(blank_);
+    blank_.reset();
+    TRY(record.write(text));
     std::vector<std::string> files = link_files(registration);
     files.insert(files.begin(), entry_file(registration.userns.inode));
     size_t made = 0;
-    Status linked = make_links(registry_dir(), pending_.borrow(), pending, registration, files, made);
+    Status linked = make_links(registry_dir(), record, registration.owner, files, made);
     if (linked) linked = take_delegations(registration);
     if (linked) return {};
-    Status undone = give_back_delegations(registration);
+    Status undone = made > 0 ? give_back_delegations(registration) : Status();
     if (undone) undone = undo_links(registry_dir(), registration.owner, std::span(files).first(made));
-    if (undone) undone = drop_pending(writer);
-    // The pending record stays in this case, so that the manager tries again.
-    if (!undone) log::warning("cannot undo the record of a failed call: {}", undone.error().what());
+    // The error of the second failure: only then is something left.
+    if (!undone) return fail(ENOTRECOVERABLE, "cannot undo a record that failed: {}", undone.error().what());
     return linked;
 }
-
-Status Store::commit(pid_t writer) { return sys::unlink_at(pending_.borrow(), pending_file(writer)); }
 
 Status Store::remove(const Lock&, const Registration& registration) {
     if (!is_valid_name(registration.name)) return fail(EINVAL, "not a name that a registration can have");
@@ -133,60 +129,31 @@ Status Store::remove(const Lock&, const Registration& registration) {
     return unless_missing(sys::unlink_at(registry_dir(), entry_file(registration.userns.inode)));
 }
 
-Result<Progress> Store::progress(const Registration& registration) const {
-    auto st = TRY(sys::stat_at(registry_dir(), entry_file(registration.userns.inode)));
-    return st.st_nlink > link_files(registration).size() + 1 ? Progress::kPending : Progress::kCommitted;
-}
-
-Status Store::begin_addition(const Lock&, const Registration& added, pid_t writer) {
-    std::string file = addition_file(writer);
-    TRY(unless_missing(sys::unlink_at(pending_.borrow(), file)));
-    return write_new_file(pending_.borrow(), file, format_registration(added));
-}
-
-Status Store::end_addition(pid_t writer) { return sys::unlink_at(pending_.borrow(), addition_file(writer)); }
-
-Result<std::optional<Registration>> Store::read_addition(pid_t writer) const {
-    auto added = read_record(pending_.borrow(), addition_file(writer));
-    if (!added && added.error().code() == EBADMSG) return std::nullopt;
-    return added;
-}
-
-Result<std::vector<pid_t>> Store::pending() const {
-    std::vector<pid_t> writers;
-    TRY(visit_directory(pending_.borrow(), ".", [&](std::string_view file, uint64_t) {
-        if (std::optional<pid_t> writer = parse_pending_file(file)) writers.push_back(*writer);
-    }));
-    return writers;
-}
-
-Result<std::optional<Registration>> Store::read_pending(pid_t writer) const {
-    std::string file = pending_file(writer);
-    auto st = sys::stat_at(pending_.borrow(), file);
-    if (!st && st.error().code() == ENOENT) return std::nullopt;
-    if (!st) return std::unexpected(std::move(st).error());
-    // No link was made: what the file says may be cut off, or be about a namespace that another call registered.
-    if (st->st_nlink == 1) return std::nullopt;
-    return read_record(pending_.borrow(), file);
-}
-
-Status Store::drop_pending(pid_t writer) {
-    for (const auto& file : {addition_file(writer), new_link_file(writer), new_content_file(writer)})
-        TRY(unless_missing(sys::unlink_at(pending_.borrow(), file)));
-    return unless_missing(sys::unlink_at(pending_.borrow(), pending_file(writer)));
+// Whoever makes such a link holds the lock, as the caller does now. A record with a name is made ahead without it.
+Status Store::remove_leftovers(const Lock&) {
+    for (const auto& file : TRY(sys::list_directory(state_dir(), "."))) {
+        auto writer = parse_new_file(file);
+        if (!writer) continue;
+        bool is_link = file == new_link_file(*writer);
+        bool is_dead = kill(*writer, 0) < 0 && errno == ESRCH;
+        if (is_link || is_dead) TRY(unless_missing(sys::unlink_at(state_dir(), file)));
+    }
+    return {};
 }
 
 Status Store::replace_files(const std::string& text, std::span<const std::string> files) {
-    BorrowedFd pending = pending_.borrow();
-    std::string content = new_content_file(getpid()), link = new_link_file(getpid());
-    TRY(unless_missing(sys::unlink_at(pending, content)));
-    TRY(write_new_file(pending, content, text));
+    std::string link = new_link_file(getpid());
+    auto record = TRY(NewRecord::make(state_dir()));
+    TRY(record.write(text));
     for (const auto& file : files) {
-        TRY(unless_missing(sys::unlink_at(pending, link)));
-        TRY(sys::link_at(pending, content, pending, link));
-        TRY(sys::rename_at(pending, link, registry_dir(), file));
+        TRY(unless_missing(sys::unlink_at(state_dir(), link)));
+        TRY(record.link_to(state_dir(), link));
+        Status renamed = sys::rename_at(state_dir(), link, registry_dir(), file);
+        if (renamed) continue;
+        static_cast<void>(sys::unlink_at(state_dir(), link));
+        return renamed;
     }
-    return sys::unlink_at(pending, content);
+    return {};
 }
 
 // The entry first: from then on the new record counts, whatever the other names still stand for.

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "registry/file_name.h"
+#include "registry/record_file.h"
 #include "registry/store.h"
 
 namespace nsr::registry {
@@ -33,7 +34,8 @@ Result<std::optional<Delegation>> Store::find_delegation(Uid start) const {
     std::string file = delegate_file(start);
     auto text = sys::read_file_at(registry_dir(), file, kMaxFileSize);
     if (!text && text.error().code() == ENOENT) return std::nullopt;
-    if (!text) return fail(EBADMSG, "{}: {}", file, text.error().what());
+    if (!text && is_fault_of_file(text.error().code())) return fail(EBADMSG, "{}: {}", file, text.error().what());
+    if (!text) return Failure(std::move(text).error());
     Delegation delegation = TRY_WITHIN(file, parse_delegation(*text));
     if (delegation.start != start) return fail(EBADMSG, "{}: the record does not agree with its name", file);
     return delegation;
@@ -69,6 +71,8 @@ Status Store::take_delegations(const Registration& registration) {
 Status Store::give_back_delegations(const Registration& registration) {
     for (const auto& delegate : registration.delegates) {
         auto found = find_delegation(delegate.start);
+        // What could be read another time must not be lost.
+        if (!found && found.error().code() != EBADMSG) return Failure(std::move(found).error());
         if (!found) {
             // It stays taken; the rest must not wait for it.
             log::warning("registry: {}", found.error().what());
@@ -95,6 +99,7 @@ Status Store::give_back_delegations(const Registration& registration) {
 Status Store::hand_over_delegations(const Registration& from, NsInode to) {
     for (const auto& delegate : from.delegates) {
         auto found = find_delegation(delegate.start);
+        if (!found && found.error().code() != EBADMSG) return Failure(std::move(found).error());
         if (!found) log::warning("registry: {}", found.error().what());  // it stays taken
         if (!found || !*found) continue;
         Delegation delegation = **found;

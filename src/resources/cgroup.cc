@@ -6,10 +6,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 #include <array>
-#include <string>
-#include <vector>
 
-#include "base/log.h"
 #include "base/sys.h"
 #include "namespaces/user_namespace.h"
 #include "resources/cgroup_file.h"
@@ -49,26 +46,6 @@ Status give(BorrowedFd fd, uid_t uid, gid_t gid, mode_t mode) {
     return sys::set_mode(fd, mode);  // after chown, which takes some bits away
 }
 
-struct Item {
-    BorrowedFd fd;
-    struct stat before;
-    mode_t mode;
-};
-
-Status give_all(const std::vector<Item>& items, Uid uid, Gid gid) {
-    for (size_t i = 0; i < items.size(); ++i) {
-        Status given = give(items[i].fd, uid.value, gid.value, items[i].mode);
-        if (given) continue;
-        for (size_t j = i + 1; j-- > 0;) {
-            const struct stat& before = items[j].before;
-            Status undone = give(items[j].fd, before.st_uid, before.st_gid, before.st_mode & 07777);
-            if (!undone) log::warning("A half-delegated cgroup could not be taken back: {}", undone.error().what());
-        }
-        return given;
-    }
-    return {};
-}
-
 }  // namespace
 
 Result<Cgroup> Cgroup::from_descriptor(UniqueFd&& fd) {
@@ -84,17 +61,34 @@ Result<Uid> Cgroup::owner() const {
     return Uid(st.st_uid);
 }
 
-Status Cgroup::delegate(Uid uid, Gid gid) const {
+Result<CgroupHandover> Cgroup::prepare_handover() const {
     // The descriptor may come from a mount namespace where its sender is root, who could have mounted /etc/shadow over
     // cgroup.procs to be made its owner: hence open_within_mount().
-    std::vector<UniqueFd> files;
-    // The directory goes first: whoever finds the rest undone, after a kill, sees by its owner that it was begun.
-    std::vector<Item> items{{fd_.borrow(), TRY(sys::stat_fd(fd_.borrow())), 0755}};
+    CgroupHandover handover;
+    // The directory goes first: who repairs it after a kill sees by its owner that it was begun.
+    handover.items_.push_back({fd_.borrow(), TRY(sys::stat_fd(fd_.borrow())), 0755});
     for (const char* name : kDelegatedFiles) {
-        files.push_back(TRY(open_within_mount(fd_.borrow(), name, O_RDONLY | O_NONBLOCK)));
-        items.push_back({files.back().borrow(), TRY(sys::stat_fd(files.back().borrow())), 0644});
+        handover.files_.push_back(TRY(open_within_mount(fd_.borrow(), name, O_RDONLY | O_NONBLOCK)));
+        BorrowedFd file = handover.files_.back().borrow();
+        handover.items_.push_back({file, TRY(sys::stat_fd(file)), 0644});
     }
-    return give_all(items, uid, gid);
+    return handover;
+}
+
+Status CgroupHandover::give(Uid uid, Gid gid) {
+    for (const auto& item : items_) {
+        ++begun_;
+        TRY(resources::give(item.fd, uid.value, gid.value, item.mode));
+    }
+    return {};
+}
+
+Status CgroupHandover::take_back() {
+    for (; begun_ > 0; --begun_) {
+        const Item& item = items_[begun_ - 1];
+        TRY(resources::give(item.fd, item.before.st_uid, item.before.st_gid, item.before.st_mode & 07777));
+    }
+    return {};
 }
 
 }  // namespace nsr::resources

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <sys/stat.h>
 #include <utility>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
 #include "base/types.h"
 
 namespace nsr::resources {
+
+class CgroupHandover;
 
 /// A cgroup that a caller gave us, known by a descriptor whose kind and open flags have been proven (interface.md
 /// section 2, AddControlGroupToUserNamespace).
@@ -22,16 +26,37 @@ public:
     CgroupId id() const { return id_; }
     /// Who owns the directory, as the service's own user namespace sees it.
     Result<Uid> owner() const;
-    /// Makes it a delegated cgroup (cgroups(7), "Delegation"): the directory goes to uid:gid with mode 0755, its
-    /// cgroup.procs, cgroup.subtree_control and cgroup.threads with 0644; nothing else is touched. After an error
-    /// everything is as it was before. EXDEV: something is mounted over one of them.
-    Status delegate(Uid uid, Gid gid) const;
+    /// To make it a delegated cgroup (cgroups(7), "Delegation"). EXDEV: something is mounted over one of its files.
+    Result<CgroupHandover> prepare_handover() const;
 
 private:
     Cgroup(UniqueFd fd, CgroupId id) : fd_(std::move(fd)), id_(id) {}
 
     UniqueFd fd_;
     CgroupId id_;
+};
+
+/// The directory of a cgroup and its cgroup.procs, cgroup.subtree_control and cgroup.threads, and who has them before
+/// they change hands. Must not outlive the cgroup.
+class CgroupHandover {
+public:
+    /// Gives the directory to uid:gid with mode 0755, and the files with 0644; nothing else is touched. After an error
+    /// a part may have changed hands.
+    Status give(Uid uid, Gid gid);
+    /// All is as it was before give(), which may have failed.
+    Status take_back();
+
+private:
+    friend class Cgroup;
+    struct Item {
+        BorrowedFd fd;
+        struct stat before;
+        mode_t mode;
+    };
+
+    std::vector<UniqueFd> files_;
+    std::vector<Item> items_;
+    size_t begun_ = 0;
 };
 
 }  // namespace nsr::resources

@@ -29,6 +29,19 @@ OrFault<resources::Cgroup> take_cgroup(varlink::Call& call) {
     return std::move(*cgroup);
 }
 
+OrFault<lifecycle::Transaction> begin(Context& context, const registry::Registration& registration, CgroupId id) {
+    auto added = lifecycle::without_resources(registration);
+    added.cgroups = {id};
+    return begin_addition(context, lifecycle::Step::kDelegating, std::move(added),
+                          [&](const registry::Registration& current, size_t begun) -> OrFault<void> {
+                              bool is_added = std::ranges::find(current.cgroups, id) != current.cgroups.end();
+                              if (is_added) return refuse("ControlGroupAlreadyAdded");
+                              if (current.cgroups.size() + begun >= kMaxControlGroups)
+                                  return refuse("TooManyControlGroups");
+                              return {};
+                          });
+}
+
 OrFault<void> add(Context& context, varlink::Call& call) {
     auto userns = TRY(take_user_namespace(context, call));
     auto cgroup = TRY(take_cgroup(call));
@@ -39,22 +52,17 @@ OrFault<void> add(Context& context, varlink::Call& call) {
     if (call.peer.uid != Uid(0) && TRY_SYSTEM(cgroup.owner()) != call.peer.uid) return refuse_permission();
     TRY(require_authority(context, call, authority::kDelegateControlGroup, "name", registration.name));
 
-    auto added = without_resources(registration);
-    added.cgroups = {cgroup.id()};
-    auto addition = TRY(Addition::record(context, std::move(added), [&](const auto& current) -> OrFault<void> {
-        if (std::ranges::find(current.cgroups, cgroup.id()) != current.cgroups.end())
-            return refuse("ControlGroupAlreadyAdded");
-        if (current.cgroups.size() >= kMaxControlGroups) return refuse("TooManyControlGroups");
-        return {};
-    }));
+    auto handover = TRY_SYSTEM(cgroup.prepare_handover());
+    auto transaction = TRY(begin(context, registration, cgroup.id()));
+    transaction.undo_with([&]() -> Status {
+        TRY(handover.take_back());
+        return context.entries.remove_cgroup(cgroup.id(), registration.userns.inode);
+    });
     // The policy first: whoever has the ids could otherwise be refused a directory in what is its own by then.
-    auto delegated = context.entries.add_cgroup(cgroup.id(), registration.userns.inode);
-    if (delegated) delegated = cgroup.delegate(registration.range->start, registration.range->start_gid);
-    if (!delegated) {
-        addition.undo();
-        return refuse_system(delegated.error());
-    }
-    return addition.done();
+    TRY_SYSTEM(context.entries.add_cgroup(cgroup.id(), registration.userns.inode));
+    TRY_SYSTEM(handover.give(registration.range->start, registration.range->start_gid));
+    TRY_SYSTEM(transaction.commit());
+    return {};
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ constexpr std::array<varlink::Field, 4> kFields{{
 constexpr size_t kMaxNetworkInterfaces = 16;
 
 /// What is asked for, once it has been found to make sense.
-struct Wish {
+struct NetworkRequest {
     LinkMode mode = LinkMode::kVeth;
     std::optional<resources::NetworkNamespace> network;
     std::optional<std::string> interface_name;
@@ -42,42 +42,43 @@ OrFault<std::optional<resources::NetworkNamespace>> take_network(varlink::Call& 
     return std::optional(std::move(*network));
 }
 
-OrFault<Wish> read_wish(varlink::Call& call, const namespaces::UserNamespace& userns) {
-    Wish wish;
-    wish.network = TRY(take_network(call, userns));
+OrFault<NetworkRequest> read_request(varlink::Call& call, const namespaces::UserNamespace& userns) {
+    NetworkRequest request;
+    request.network = TRY(take_network(call, userns));
     if (auto name = call.parameters.string(kInterfaceNameField)) {
         if (!resources::is_valid_interface_name(*name)) return refuse_parameter(kInterfaceNameField);
-        wish.interface_name = std::string(*name);
+        request.interface_name = std::string(*name);
     }
     std::string_view mode = *call.parameters.string("mode");
     if (mode != "veth" && mode != "tap") return refuse_parameter("mode");
-    wish.mode = mode == "tap" ? LinkMode::kTap : LinkMode::kVeth;
-    if (wish.network.has_value() == (wish.mode == LinkMode::kTap)) return refuse_parameter(kNetworkNamespaceField);
-    if (wish.mode == LinkMode::kTap && wish.interface_name) return refuse_parameter(kInterfaceNameField);
-    return wish;
+    request.mode = mode == "tap" ? LinkMode::kTap : LinkMode::kVeth;
+    if (request.network.has_value() == (request.mode == LinkMode::kTap))
+        return refuse_parameter(kNetworkNamespaceField);
+    if (request.mode == LinkMode::kTap && request.interface_name) return refuse_parameter(kInterfaceNameField);
+    return request;
 }
 
 /// The link, made: the descriptor is a tap's.
-OrFault<UniqueFd> make_link(const Wish& wish, const registry::Registration& registration,
+OrFault<UniqueFd> make_link(const NetworkRequest& request, const registry::Registration& registration,
                             const resources::LinkPurpose& purpose, const std::string& host_name) {
     resources::LinkSide host{host_name, resources::host_mac_address(host_name)};
     std::string alternative = resources::alternative_name(purpose);
-    if (wish.mode == LinkMode::kTap) {
+    if (request.mode == LinkMode::kTap) {
         Uid owner = registration.range ? registration.range->start : registration.owner;
         return TRY_SYSTEM(resources::create_tap(host, alternative, owner));
     }
-    resources::LinkSide inside{wish.interface_name.value_or(std::string(resources::kDefaultInterfaceName)),
+    resources::LinkSide inside{request.interface_name.value_or(std::string(resources::kDefaultInterfaceName)),
                                resources::inside_mac_address(purpose)};
-    TRY_SYSTEM(resources::create_veth(*wish.network, host, alternative, inside));
+    TRY_SYSTEM(resources::create_veth(*request.network, host, alternative, inside));
     return UniqueFd();
 }
 
-varlink::Reply make_reply(const Wish& wish, const std::string& host_name, UniqueFd tap) {
+varlink::Reply make_reply(const NetworkRequest& request, const std::string& host_name, UniqueFd tap) {
     varlink::Reply reply;
     reply.parameters["hostInterfaceName"] = host_name;
-    if (wish.mode == LinkMode::kVeth) {
+    if (request.mode == LinkMode::kVeth) {
         reply.parameters["namespaceInterfaceName"] =
-            wish.interface_name.value_or(std::string(resources::kDefaultInterfaceName));
+            request.interface_name.value_or(std::string(resources::kDefaultInterfaceName));
     } else {
         reply.parameters["interfaceFileDescriptor"] = 0;
         reply.fds.push_back(std::move(tap));
@@ -85,36 +86,44 @@ varlink::Reply make_reply(const Wish& wish, const std::string& host_name, Unique
     return reply;
 }
 
+OrFault<lifecycle::Transaction> begin(Context& context, const registry::Registration& registration,
+                                      const std::string& host_name) {
+    auto added = lifecycle::without_resources(registration);
+    added.network_interfaces = {host_name};
+    auto judge = [&](const registry::Registration& current, size_t begun) -> OrFault<void> {
+        // The name is made from what is asked for: the same was asked before, but the link may be gone since.
+        const auto& names = current.network_interfaces;
+        if (std::ranges::find(names, host_name) != names.end()) {
+            if (TRY_SYSTEM(resources::link_presence(host_name)) == resources::LinkPresence::kNone) return {};
+            return Refusal(varlink::system_error(EEXIST));
+        }
+        if (names.size() + begun >= kMaxNetworkInterfaces) return refuse("TooManyNetworkInterfaces");
+        return {};
+    };
+    return begin_addition(context, lifecycle::Step::kLinking, std::move(added), judge);
+}
+
+Status undo_link(const std::string& host_name, const registry::Registration& registration) {
+    TRY(resources::remove_link(host_name, registration.owner, registration.name));
+    return {};
+}
+
 OrFault<varlink::Reply> add(Context& context, varlink::Call& call) {
     auto userns = TRY(take_user_namespace(context, call));
-    Wish wish = TRY(read_wish(call, userns));
+    NetworkRequest request = TRY(read_request(call, userns));
     auto registration = TRY(require_registration(context, userns));
     TRY(require_owner(registration, call.peer));
     TRY(require_authority(context, call, authority::kDelegateNetworkInterface, "type",
                           std::string(*call.parameters.string("mode"))));
 
-    resources::LinkPurpose purpose{wish.mode, registration.owner, registration.name, {}};
-    if (wish.interface_name) purpose.interface_name = *wish.interface_name;
+    resources::LinkPurpose purpose{request.mode, registration.owner, registration.name, {}};
+    if (request.interface_name) purpose.interface_name = *request.interface_name;
     std::string host_name = resources::host_interface_name(purpose);
-    auto added = without_resources(registration);
-    added.network_interfaces = {host_name};
-    auto judge = [&](const auto& current) -> OrFault<void> {
-        // The name is made from what is asked for: the same was asked before, but the link may be gone since.
-        if (std::ranges::find(current.network_interfaces, host_name) != current.network_interfaces.end()) {
-            if (TRY_SYSTEM(resources::link_presence(host_name)) == resources::LinkPresence::kNone) return {};
-            return Refusal(varlink::system_error(EEXIST));
-        }
-        if (current.network_interfaces.size() >= kMaxNetworkInterfaces) return refuse("TooManyNetworkInterfaces");
-        return {};
-    };
-    auto addition = TRY(Addition::record(context, std::move(added), judge));
-    auto link = make_link(wish, registration, purpose, host_name);
-    if (!link) {
-        addition.undo();
-        return Refusal(std::move(link).error());
-    }
-    TRY(addition.done());
-    return make_reply(wish, host_name, std::move(*link));
+    auto transaction = TRY(begin(context, registration, host_name));
+    auto link = TRY(make_link(request, registration, purpose, host_name));
+    transaction.undo_with([&] { return undo_link(host_name, registration); });
+    TRY_SYSTEM(transaction.commit());
+    return make_reply(request, host_name, std::move(link));
 }
 
 }  // namespace

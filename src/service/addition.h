@@ -3,40 +3,19 @@
 
 #include <functional>
 
+#include "lifecycle/transaction.h"
 #include "service/context.h"
 #include "service/fault.h"
 
 namespace nsr::service {
 
-/// Puts something new on a registration that lives: recorded first, then made, so that nothing is ever made that
-/// nobody would remove; and until it is made, recorded as half done too, so that a call that is killed or fails leaves
-/// nothing.
-class Addition {
-public:
-    using Judge = std::function<OrFault<void>(const registry::Registration& current)>;
+/// Looks at the current record, with the registry lock held. `begun`: how many other calls are just adding something of
+/// the kind to the same registration.
+using AdditionJudge = std::function<OrFault<void>(const registry::Registration& current, size_t begun)>;
 
-    /// `added` is the registration as it was found, with only what is new in its lists. `judge` looks at the current
-    /// record, with the lock held. UserNamespaceNotRegistered if it is gone by now.
-    static OrFault<Addition> record(Context& context, registry::Registration added, const Judge& judge);
-
-    /// It has been made.
-    OrFault<void> done();
-    /// It could not be made.
-    void undo();
-
-private:
-    Addition(Context& context, registry::Registration added) : context_(context), added_(std::move(added)) {}
-
-    Context& context_;
-    registry::Registration added_;
-};
-
-/// A registration with nothing in its lists.
-registry::Registration without_resources(registry::Registration registration);
-
-/// After a worker that was killed between record() and done(): takes what `added` lists out of the record, if it is
-/// still there, but for cgroups that had begun to change hands. Who had those before is not known, so they are handed
-/// over to the end, and stay recorded. Links have to be gone by then.
-Status settle(Context& context, registry::Registration added);
+/// Begins to add what `added` lists to a registration. UserNamespaceNotRegistered if that is gone by now, or is not
+/// finished; System EBUSY: another call is adding the same thing.
+OrFault<lifecycle::Transaction> begin_addition(Context& context, lifecycle::Step step, registry::Registration added,
+                                               const AdditionJudge& judge);
 
 }  // namespace nsr::service

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "service/fault.h"
 
-#include <cstdlib>
-
 #include "base/log.h"
 
 namespace nsr::service {
@@ -18,11 +16,6 @@ Refusal refuse_permission() { return Refusal(varlink::permission_denied()); }
 Refusal refuse_system(const Error& error) {
     log::warning("A call failed: {}", error.what());
     return Refusal(varlink::system_error(error.code()));
-}
-
-void end_worker(const Error& error) {
-    log::error("Cannot undo a failed call, so this worker ends: {}", error.what());
-    std::_Exit(EXIT_FAILURE);
 }
 
 }  // namespace nsr::service

@@ -19,9 +19,6 @@ Refusal refuse_permission();
 /// A failure of the system: logged here, with its sentence; the caller is told the errno value only.
 Refusal refuse_system(const Error& error);
 
-/// For a call that failed and cannot be undone by the worker itself: the worker ends, and the manager has it repaired.
-[[noreturn]] void end_worker(const Error& error);
-
 /// The value of a Result, or leave the function with io.systemd.System.
 #define TRY_SYSTEM(expression)                                                                  \
     __extension__({                                                                             \

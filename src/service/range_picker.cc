@@ -3,7 +3,9 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "service/patience.h"
 #include "service/range_state.h"
+#include "service/request.h"
 
 namespace nsr::service {
 
@@ -21,6 +23,8 @@ RangePicker::RangePicker(Context& context, const ParentView& parent, const range
 Result<Taken> RangePicker::look_everywhere(Uid start) {
     if (given_.contains(start)) return Taken::kTaken;
     if (TRY(range_state_after_release(context_, parent_, start, caller_)) == Taken::kTaken) return Taken::kTaken;
+    // A range without a record may still be one whose record another process has removed.
+    if (parent_.is_own() && context_.taken.is_set(start)) return Taken::kTaken;
     // Below a namespace that was given its ids, the host's users have been looked at when it got them.
     if (!parent_.is_own()) return Taken::kFree;
     if (context_.used_set && context_.level != policy::Level::kQuarantine &&
@@ -28,8 +32,8 @@ Result<Taken> RangePicker::look_everywhere(Uid start) {
         return Taken::kTaken;
     auto use = TRY(context_.host_ids.check(start, pool_.size, std::exchange(host_name_, {}), host_deadline_usec_));
     // The call is refused then, and the range is as good for another one.
-    if (use == ranges::HostIds::Use::kNameKnown) name_is_known_ = true;
-    return use == ranges::HostIds::Use::kTaken ? Taken::kTaken : Taken::kFree;
+    if (use == hostdb::HostIds::Use::kNameKnown) name_is_known_ = true;
+    return use == hostdb::HostIds::Use::kTaken ? Taken::kTaken : Taken::kFree;
 }
 
 Result<std::optional<Uid>> RangePicker::pick_outside(ranges::Bitmap taken) {
@@ -41,7 +45,7 @@ Result<std::optional<Uid>> RangePicker::pick_outside(ranges::Bitmap taken) {
     return std::optional<Uid>();
 }
 
-// First a few places, then what the hint leaves, then what the registry itself leaves, for the hint may be wrong.
+// First a few places, then all that are free.
 Result<std::optional<Uid>> RangePicker::pick_recycled() {
     while (auto index = candidates_.next()) {
         Uid start = pool_.start_of(*index);
@@ -49,8 +53,6 @@ Result<std::optional<Uid>> RangePicker::pick_recycled() {
     }
     // Below a namespace with delegated ranges there are few, each of which is worth a look.
     if (!parent_.is_own()) return pick_outside(ranges::Bitmap(pool_.count()));
-    if (auto start = TRY(pick_outside(context_.taken.snapshot(pool_)))) return start;
-    context_.taken.rebuild(TRY(context_.store.taken_starts()));
     return pick_outside(context_.taken.snapshot(pool_));
 }
 
@@ -67,15 +69,34 @@ Result<std::optional<Uid>> RangePicker::pick_fresh() {
     return start;
 }
 
-OrFault<Uid> RangePicker::pick() {
-    if (candidates_.count() == 0) return refuse("DynamicRangeUnavailable");
+OrFault<std::optional<Uid>> RangePicker::try_to_pick() {
     // What a namespace was given stays in its hands: its ranges may go from one child to the next.
     bool fresh = context_.level == policy::Level::kQuarantine && parent_.is_own();
     auto start = fresh ? TRY_SYSTEM(pick_fresh()) : TRY_SYSTEM(pick_recycled());
     if (name_is_known_) return refuse("NameExists");
-    if (!start) return refuse("NoDynamicRange");
-    given_.insert(*start);
-    return *start;
+    return start;
+}
+
+// A complaint about the name comes before one about the ranges.
+OrFault<void> RangePicker::require_name_unknown() {
+    if (host_name_.empty()) return {};
+    return require_name_unknown_to_host(context_, std::string(std::exchange(host_name_, {})));
+}
+
+// One of the holders may just be dying: below a namespace with few ranges that decides.
+OrFault<Uid> RangePicker::pick() {
+    if (candidates_.count() == 0) {
+        TRY(require_name_unknown());
+        return refuse("DynamicRangeUnavailable");
+    }
+    for (Patience patience;;) {
+        if (auto start = TRY(try_to_pick())) {
+            given_.insert(*start);
+            return *start;
+        }
+        TRY(require_name_unknown());
+        if (parent_.is_own() || patience.wait() == Patience::Wait::kOver) return refuse("NoDynamicRange");
+    }
 }
 
 }  // namespace nsr::service

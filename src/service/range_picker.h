@@ -27,6 +27,8 @@ public:
     OrFault<Uid> pick();
 
 private:
+    OrFault<std::optional<Uid>> try_to_pick();
+    OrFault<void> require_name_unknown();
     Result<registry::Taken> look_everywhere(Uid start);
     Result<std::optional<Uid>> pick_outside(ranges::Bitmap taken);
     Result<std::optional<Uid>> pick_recycled();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "service/range_state.h"
 
-#include "service/release.h"
+#include "lifecycle/release.h"
 
 namespace nsr::service {
 
@@ -53,8 +53,8 @@ Result<Taken> range_state_after_release(Context& context, const ParentView& pare
         bool is_helped = !parent.is_own() || context.users.user_of(obstacle.holder->owner) == user;
         if (!is_helped) return Taken::kTaken;
         // Each round releases one registration, so this ends.
-        auto holder = TRY(release_if_dead(context, *obstacle.holder, LongRelease::kGoesOn));
-        if (holder == Holder::kAlive) return Taken::kTaken;
+        auto holder = TRY(lifecycle::release_if_dead(context, *obstacle.holder, lifecycle::LongRelease::kGoesOn));
+        if (holder == lifecycle::Holder::kAlive) return Taken::kTaken;
     }
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <array>
 
+#include "lifecycle/policy_entries.h"
+#include "lifecycle/transaction.h"
 #include "namespaces/map_files.h"
-#include "service/accounts.h"
 #include "service/methods.h"
-#include "service/policy_entries.h"
-#include "service/release.h"
 #include "service/request.h"
 
 namespace nsr::service {
@@ -31,6 +30,13 @@ OrFault<void> require_own_maps(const namespaces::UserNamespace& userns, const va
     return {};
 }
 
+OrFault<lifecycle::Transaction> record(Context& context, const registry::Registration& registration) {
+    auto lock = TRY_SYSTEM(context.store.lock());
+    TRY(require_unclaimed(context, lock, registration));
+    return TRY_SYSTEM(lifecycle::Transaction::begin_registration(context, lock, lifecycle::Step::kRegistering,
+                                                                 registration, lifecycle::Origin::kPool));
+}
+
 OrFault<std::string> register_namespace(Context& context, varlink::Call& call) {
     registry::Registration registration;
     registration.name = TRY(take_name(call));
@@ -44,19 +50,9 @@ OrFault<std::string> register_namespace(Context& context, varlink::Call& call) {
     registration.owner = call.peer.uid;
     registration.userns = userns.identity();
     TRY(require_room(context, registration.owner));
-    {
-        auto lock = TRY_SYSTEM(context.store.lock());
-        TRY(require_unclaimed(context, lock, registration));
-        TRY_SYSTEM(enter_registry(context, lock, registration, Origin::kPool));
-    }
-    if (auto entered = enter_policy(context, registration); !entered) {
-        auto removed = remove(context, registration);
-        if (removed) removed = context.store.drop_pending(context.writer);
-        if (!removed) end_worker(removed.error());
-        return refuse_system(entered.error());
-    }
-    context.announce(userns.identity(), registration.owner);
-    TRY_SYSTEM(context.store.commit(context.writer));
+    auto transaction = TRY(record(context, registration));
+    TRY_SYSTEM(lifecycle::enter_policy(context, registration));
+    TRY_SYSTEM(transaction.commit());
     return registration.name;
 }
 

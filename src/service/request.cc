@@ -5,11 +5,13 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "lifecycle/accounts.h"
+#include "lifecycle/policy_entries.h"
+#include "lifecycle/release.h"
+#include "lifecycle/repair.h"
 #include "namespaces/map_files.h"
 #include "registry/names.h"
-#include "service/accounts.h"
-#include "service/policy_entries.h"
-#include "service/release.h"
+#include "service/patience.h"
 
 namespace nsr::service {
 
@@ -56,10 +58,8 @@ bool has_ids_of(const registry::Registration& registration, const namespaces::Id
 Result<bool> lacks_ids_of(const Context& context, const registry::Registration& registration,
                           const namespaces::UserNamespace& userns) {
     if (!registration.range || !context.entries.exist()) return false;  // what it shows could not be noted
-    for (pid_t writer : TRY(context.store.pending())) {
-        auto pending = TRY(context.store.read_pending(writer));
-        if (pending && pending->userns == registration.userns) return false;
-    }
+    for (const auto& other : context.journal.others())
+        if (other.userns == registration.userns.inode) return false;
     auto maps = TRY(namespaces::read_maps(userns));
     return !has_ids_of(registration, maps.uids) && !has_ids_of(registration, maps.gids);
 }
@@ -82,7 +82,7 @@ OrFault<Match> match(Context& context, const registry::Registration& found, cons
         TRY_SYSTEM(context.entries.mark_dead(identity.inode));
         return Match::kOther;
     }
-    if (life_of(context, current->userns) == namespaces::Life::kDead) return Match::kOther;
+    if (lifecycle::life_of(context, current->userns) == namespaces::Life::kDead) return Match::kOther;
     if (!TRY_SYSTEM(lacks_ids_of(context, *current, userns))) return Match::kSame;
     TRY_SYSTEM(context.entries.mark_dead(identity.inode));
     return Match::kOther;
@@ -92,11 +92,14 @@ OrFault<Match> match(Context& context, const registry::Registration& found, cons
 
 OrFault<std::optional<registry::Registration>> find_registration(Context& context,
                                                                  const namespaces::UserNamespace& userns) {
+    // Else the repair of a call that was cut short would undo what this one is about to do.
+    TRY_SYSTEM(lifecycle::settle(context, userns.identity().inode));
     auto found = TRY_SYSTEM(context.store.find_by_inode(userns.identity().inode));
     if (!found) return found;
     auto match_now = TRY(match(context, *found, userns));
     if (match_now == Match::kSame) return found;
-    if (match_now == Match::kOther && TRY_SYSTEM(release_if_dead(context, *found)) == Holder::kAlive)
+    if (match_now == Match::kOther &&
+        TRY_SYSTEM(lifecycle::release_if_dead(context, *found)) == lifecycle::Holder::kAlive)
         return refuse_system(Error(EEXIST, "stale record of a namespace with the same inode number"));
     return std::optional<registry::Registration>();
 }
@@ -107,25 +110,33 @@ OrFault<void> require_unregistered(Context& context, const namespaces::UserNames
 }
 
 OrFault<void> require_free_name(Context& context, const std::string& name) {
-    auto holder = context.store.find_by_name(name);
-    // A record that cannot be read still says that the name is in use.
-    if (!holder) return refuse("NameExists");
-    if (!*holder) return {};
-    if (TRY_SYSTEM(release_if_dead(context, **holder)) == Holder::kAlive) return refuse("NameExists");
-    return {};
+    for (Patience patience;;) {
+        auto holder = context.store.find_by_name(name);
+        // A record that cannot be read still says that the name is in use.
+        if (!holder) return refuse("NameExists");
+        if (!*holder) return {};
+        if (TRY_SYSTEM(lifecycle::release_if_dead(context, **holder)) == lifecycle::Holder::kGone) return {};
+        if (patience.wait() == Patience::Wait::kOver) return refuse("NameExists");
+    }
 }
 
 OrFault<void> require_name_unknown_to_host(Context& context, const std::string& name) {
     auto use = TRY_SYSTEM(context.host_ids.check(Uid(0), 0, name, sys::now_usec() + kHostIdsTimeoutUsec));
-    if (use == ranges::HostIds::Use::kNameKnown) return refuse("NameExists");
+    if (use == hostdb::HostIds::Use::kNameKnown) return refuse("NameExists");
     return {};
+}
+
+OrFault<void> require_room(Context& context, Uid caller) {
+    if (TRY_SYSTEM(lifecycle::room(context, caller)) == lifecycle::Room::kLeft) return {};
+    return Refusal(varlink::system_error(EUSERS));
 }
 
 OrFault<void> require_unclaimed(const Context& context, const registry::Lock& lock,
                                 const registry::Registration& registration) {
     if (TRY_SYSTEM(context.store.find_by_inode(registration.userns.inode))) return refuse("UserNamespaceExists");
     if (TRY_SYSTEM(context.store.name_taken(registration.name)) == registry::Taken::kTaken) return refuse("NameExists");
-    return require_room(context, lock, registration.owner);
+    if (lifecycle::room(context, lock, registration.owner) == lifecycle::Room::kLeft) return {};
+    return Refusal(varlink::system_error(EUSERS));
 }
 
 OrFault<void> require_authority(Context& context, const varlink::Call& call, authority::Action action,

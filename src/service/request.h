@@ -32,6 +32,8 @@ OrFault<void> require_unregistered(Context& context, const namespaces::UserNames
 OrFault<void> require_free_name(Context& context, const std::string& name);
 /// NameExists, as far as the host knows. Waits for others: not with the registry lock held.
 OrFault<void> require_name_unknown_to_host(Context& context, const std::string& name);
+/// System EUSERS: the user behind a uid has as many registrations as one may have.
+OrFault<void> require_room(Context& context, Uid caller);
 /// What these, and require_room(), say of the registry alone, once more, with the lock held: another worker may have
 /// been faster.
 OrFault<void> require_unclaimed(const Context& context, const registry::Lock& lock,

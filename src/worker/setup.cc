@@ -67,7 +67,7 @@ Result<service::Context> open_context(const Arguments& arguments, const pool::Ch
         message.type = pool::MessageType::kRegistered;
         message.namespaces = {identity};
         message.owner = owner;
-        if (auto sent = channel.send(message); !sent) log::error("Cannot tell the manager: {}", sent.error().what());
+        return channel.send(message);
     };
     context.keep_mount = [&channel](const NsIdentity& identity, UniqueFd mount) {
         pool::Message message;

@@ -5,10 +5,12 @@
 
 #include "base/log.h"
 #include "base/sys.h"
-#include "service/accounts.h"
-#include "service/leftovers.h"
-#include "service/release.h"
-#include "service/stock.h"
+#include "lifecycle/leftovers.h"
+#include "lifecycle/recovery.h"
+#include "lifecycle/release.h"
+#include "lifecycle/repair.h"
+#include "lifecycle/stock.h"
+#include "lifecycle/transaction.h"
 #include "worker/session.h"
 
 namespace nsr::worker {
@@ -89,7 +91,7 @@ Status Worker::serve(Message message) {
                                                             : varlink::Reader::Limits::Rest::kLeave;
         Session session(server_, slot_, channel_.fd(), std::move(message.fd), peer, rest);
         auto resumed = message.parcel ? session.resume(std::move(message.parcel)) : Status();
-        auto ended = resumed ? session.run([this] { look_after_stock(); }) : Session::End::kClosed;
+        auto ended = resumed ? session.run([this] { after_call(); }) : Session::End::kClosed;
         // The manager has a copy of the descriptor: closing this one would not end the connection for the client.
         if (ended == Session::End::kClosed) shutdown(connection.get(), SHUT_RDWR);
         answer.parcel = session.parcel();
@@ -109,7 +111,7 @@ Status Worker::serve(Message message) {
 Message Worker::release_in_turn(const std::vector<NsIdentity>& namespaces) {
     Message answer;
     answer.type = MessageType::kJobDone;
-    auto turn = service::ReleaseTurn::begin(context_);
+    auto turn = lifecycle::ReleaseTurn::begin(context_);
     if (!turn) {
         log::warning("Cannot release user namespaces: {}", turn.error().what());
         answer.namespaces = namespaces;
@@ -121,10 +123,10 @@ Message Worker::release_in_turn(const std::vector<NsIdentity>& namespaces) {
             waiting.push_back(identity);
             continue;
         }
-        auto outcome = service::release_in_turn(context_, *turn, identity);
+        auto outcome = lifecycle::release_in_turn(context_, *turn, identity);
         if (!outcome) log_failure(identity, outcome.error());
-        if (!outcome || *outcome == service::TurnOutcome::kNotNow) answer.namespaces.push_back(identity);
-        if (outcome && *outcome == service::TurnOutcome::kMore) begun.push_back(identity);
+        if (!outcome || *outcome == lifecycle::TurnOutcome::kNotNow) answer.namespaces.push_back(identity);
+        if (outcome && *outcome == lifecycle::TurnOutcome::kMore) begun.push_back(identity);
     }
     for (const auto& unfinished : {waiting, begun})
         answer.namespaces.insert(answer.namespaces.end(), unfinished.begin(), unfinished.end());
@@ -141,18 +143,23 @@ void Worker::log_failure(const NsIdentity& identity, const Error& error) const {
 // The lock of releases is free again before the manager hears of it.
 Status Worker::release(const Message& message) { return channel_.send(release_in_turn(message.namespaces)); }
 
+// What could not be done now is named in the answer, and asked for again.
 Status Worker::repair(const Message& message) {
-    // A worker that fails ends, and the manager gives the job to another one.
-    auto repaired = TRY_WITHIN(fmt::format("repair of what worker {} left", message.writer),
-                               service::repair(context_, message.writer));
-    if (repaired == service::Repaired::kSomething) TRY(service::recount(context_));
     Message answer;
-    answer.type = MessageType::kJobDone;
+    answer.type = lifecycle::repair(context_) ? MessageType::kJobDone : MessageType::kUnrepaired;
+    for (const auto& unread : message.namespaces) {
+        auto recovered = lifecycle::recover_one(context_, unread.inode);
+        Status announced;
+        if (recovered && *recovered) announced = context_.announce((*recovered)->userns, (*recovered)->owner);
+        if (recovered && announced) continue;
+        answer.type = MessageType::kUnrepaired;
+        answer.namespaces.push_back(unread);
+    }
     return channel_.send(answer);
 }
 
 Status Worker::refill() {
-    if (auto filled = service::refill(context_); !filled)
+    if (auto filled = lifecycle::refill(context_, context_.host_ids.files()); !filled)
         log::error("Cannot mark ranges ahead: {}", filled.error().what());
     Message answer;
     answer.type = MessageType::kJobDone;
@@ -161,25 +168,35 @@ Status Worker::refill() {
 
 // A worker that fails ends, and the manager gives the job to another one.
 Status Worker::keep_back() {
-    TRY_WITHIN("ranges that are taken", service::keep_back(context_));
+    TRY_WITHIN("ranges that are taken", lifecycle::keep_back(context_));
     Message answer;
     answer.type = MessageType::kJobDone;
     return channel_.send(answer);
 }
 
 Status Worker::tidy() {
-    auto leftovers = service::tidy(context_);
+    auto leftovers = lifecycle::tidy(context_);
     if (!leftovers) log::warning("Cannot remove cgroups: {}", leftovers.error().what());
     Message answer;
     answer.type = MessageType::kJobDone;
-    if (!leftovers || *leftovers == service::Leftovers::kBusy) answer.type = MessageType::kBusyLeftovers;
-    if (leftovers && *leftovers == service::Leftovers::kMore) answer.type = MessageType::kUntidy;
+    if (!leftovers || *leftovers == lifecycle::Leftovers::kBusy) answer.type = MessageType::kBusyLeftovers;
+    if (leftovers && *leftovers == lifecycle::Leftovers::kMore) answer.type = MessageType::kUntidy;
     return channel_.send(answer);
+}
+
+// The client has its answer.
+void Worker::after_call() {
+    if (context_.journal.is_in_use()) {
+        slot_.set_state(pool::WorkerState::kLingering);  // another worker can go on with the connection
+        lifecycle::end_process(Error(EAGAIN, "the end of a call is not noted everywhere"));
+    }
+    context_.store.prepare();
+    look_after_stock();
 }
 
 void Worker::look_after_stock() {
     if (!std::exchange(context_.took_fresh_range, false)) return;
-    auto supply = service::supply(context_);
+    auto supply = lifecycle::supply(context_);
     if (supply && *supply == ranges::UsedSet::Supply::kPlenty) return;
     Message request;
     request.type = MessageType::kLowOnRanges;

@@ -27,6 +27,7 @@ private:
     Status refill();
     Status keep_back();
     Status tidy();
+    void after_call();
     void look_after_stock();
 
     service::Context& context_;

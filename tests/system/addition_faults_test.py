@@ -203,7 +203,7 @@ class Additions(DaemonTest):
             fault.warm_up()
             caller = Caller(*fault.call())
             killed = tracer.kill_at(service.quiet_workers(), count, caller.ask, caller.has_answer)
-            wait_until(lambda: not service.files('pending'), 'repair')
+            wait_until(lambda: not service.unfinished(), 'repair')
             if not killed:
                 reply = caller.connection.recv()
                 self.assertEqual(reply.ident(), 'ok')
@@ -211,7 +211,7 @@ class Additions(DaemonTest):
                     os.close(fd)
             caller.connection.close()
             outcome = fault.outcome()
-            self.assertEqual(service.files('pending'), [])
+            self.assertEqual(service.unfinished(), [])
             fault.close()
             seen[outcome] = seen.get(outcome, 0) + 1
             rounds.note(killed)

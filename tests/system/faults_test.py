@@ -4,7 +4,7 @@
 ids in a namespace have their record, nothing of a killed call remains, and the next request is served."""
 import itertools, json, os
 
-import harness, tracer
+import harness, journal, tracer
 from faults import Caller, Rounds, links_of
 from harness import DaemonTest, alloc, namespace, wait_until
 from nslib import ALLOC, Conn, NS_GET_ID, UFD, eq, ioctl_u64, maps, reg_load, try_allocate, user_by_uid
@@ -16,7 +16,7 @@ class Faults(DaemonTest):
     def check_whole_or_nothing(self, service, target, name, before):
         """Gives 'whole', 'nothing', or 'half': the kernel gives no way to take the first of two maps back, so that its
         record has to stay."""
-        wait_until(lambda: not service.files('pending'), 'repair')
+        wait_until(lambda: not service.unfinished(), 'repair')
         uids, gids = maps(target.fd)
         links = links_of(service, target.inode)
         if not uids and not gids:
@@ -113,15 +113,18 @@ class Faults(DaemonTest):
     def leave_half_done(self, service, lost, target):
         """What a manager leaves that died with its workers: one call about a namespace that is dead, one about one that
         lives and has no maps."""
-        pending = os.path.join(service.run, 'nsresource/pending/%d.userns')
-        os.link(os.path.join(service.registry, 'i%d.userns' % lost.inode), pending % 1)
-        record = dict(reg_load('i%d.userns' % lost.inode), name='half', userns=target.inode)
+        path = os.path.join(service.run, 'nsresource/journal')
+        gone = reg_load('i%d.userns' % lost.inode)
+        record = dict(gone, name='half', userns=target.inode)
         record['usernsId'] = ioctl_u64(target.fd, NS_GET_ID)
         record['start'] = record['startGid'] = 524288 if lost.start != 524288 else 524288 + 65536
-        with open(pending % 2, 'w') as file:
+        entry = os.path.join(service.registry, 'i%d.userns' % target.inode)
+        with open(entry, 'w') as file:
             json.dump(record, file)
-        for name in ('i%d.userns' % target.inode, 'nhalf.userns', 'u%d.userns' % record['start']):
-            os.link(pending % 2, os.path.join(service.registry, name))
+        for name in ('nhalf.userns', 'u%d.userns' % record['start']):
+            os.link(entry, os.path.join(service.registry, name))
+        journal.leave(path, 100, journal.MAPPING, gone)
+        journal.leave(path, 101, journal.RECORDING, record)
 
     def start_killed_at(self, service, count):
         service.prepare = tracer.wait_for_tracer
@@ -144,7 +147,7 @@ class Faults(DaemonTest):
             killed = self.start_killed_at(service, count)
             if killed:
                 service.start()
-            self.assertEqual(service.files('pending'), [])
+            self.assertEqual(service.unfinished(), [])
             self.assertEqual(len(links_of(service, keep.inode)), 5)
             # The kernel frees a namespace a moment after its last descriptor is closed.
             wait_until(lambda: not [file for file in service.files() if 'lost' in file or 'o1000' in file], 'release')

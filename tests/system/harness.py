@@ -5,7 +5,7 @@ import contextlib, glob, os, shutil, signal, sys, tempfile, time, unittest
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'conformance'))
-import nslib  # noqa: E402
+import journal, nslib  # noqa: E402
 from clients import Crowd, Namespace, alloc, namespace  # noqa: E402,F401 (for the tests)
 from pins import Pins  # noqa: E402
 from process import PATIENCE, exit_status, processes_about, read, spawn, state_of, wait_until  # noqa: E402
@@ -209,6 +209,10 @@ class Instance:
             found += [os.path.relpath(os.path.join(place, name), top) for name in directories + files]
         return sorted(set(found) - {'lock'})
 
+    def unfinished(self):
+        """Calls that are not finished, as the journal tells."""
+        return journal.unfinished(os.path.join(self.run, 'nsresource/journal'))
+
     def contents(self):
         """Of all files of the registry at some moment: what each holds, and how many names it has."""
         found = {}
@@ -228,14 +232,14 @@ class Instance:
         return None
 
     def wait_empty(self):
-        wait_until(lambda: not self.files() and not self.files('pending'), 'an empty registry')
+        wait_until(lambda: not self.files() and not self.unfinished(), 'an empty registry')
 
     def leftovers(self):
         """What an instance that has ended must not leave; its registry, locks and state are meant to stay."""
         found = ['process %d' % pid for pid in processes_about(self.run)]
         found += ['mount ' + line for line in read('/proc/self/mounts').split('\n') if self.scratch in line]
         found += ['pins ' + self.pins.path] if self.pins else []
-        own = ('registry', 'pending', 'instance', 'manager', 'releasing', 'releasing.next', 'fresh', 'taken', 'users',
+        own = ('registry', 'journal', 'instance', 'manager', 'releasing', 'releasing.next', 'fresh', 'taken', 'users',
                'cgroups', 'walks')
         kept = {'nsresource', 'userdb', *('nsresource/' + name for name in own)}
         for place, directories, files in os.walk(self.run):

@@ -83,7 +83,7 @@ class Nested(DaemonTest):
             if service.pid is not None:
                 self.settle(service, chains)
         self.assertEqual(service.files(), [])
-        self.assertEqual(service.files('pending'), [])
+        self.assertEqual(service.unfinished(), [])
         return [chain.uid_maps for chain in chains]
 
     def orders(self, batch):

@@ -225,7 +225,7 @@ class Full(PolicyTest):
         before = service.contents()
         self.assertEqual(ask(), 'System:ENOSPC')
         self.assertEqual(service.contents(), before)
-        self.assertEqual(service.files('pending'), [])
+        self.assertEqual(service.unfinished(), [])
         with open(os.path.join(service.run, 'nsresource/taken'), 'rb') as file:
             self.assertEqual(file.read().strip(b'\0'), b'')
         return maps(target)

@@ -3,7 +3,7 @@
 """A registry with broken files at start: the service starts, and serves everybody else."""
 import json, os, shutil
 
-import harness
+import harness, journal
 from harness import DaemonTest, alloc, namespace
 from nslib import Conn, eq, maps, reg_load, try_allocate, user_by_uid
 
@@ -107,14 +107,28 @@ class Registry(DaemonTest):
         self.check_served()
         self.assertEqual(os.stat(self.path('i%d.userns' % self.good.inode)).st_nlink, 5)
 
-    def test_pending_garbage(self):
-        for name, make in (('1.userns', os.mkfifo), ('2.userns', self.write('{')), ('3.userns', self.write('')),
-                           ('x', self.write('')), ('4.userns', lambda path: os.symlink('/etc/passwd', path))):
-            with self.subTest(name):
-                self.restart_with('../pending/' + name, make)
+    def test_journal_garbage(self):
+        path = os.path.join(self.service.run, 'nsresource/journal')
+        for step, text in ((journal.RECORDING, '{'), (journal.MAPPING, ''), (journal.LINKING, 'x' * 5000),
+                           (journal.DELEGATING, '{"owner":1}'), (4242, '{}')):
+            with self.subTest(step=step):
+                self.service.kill()
+                journal.leave(path, 77, step, text)
+                self.service.start()
                 self.check_served()
-                self.remove('../pending/' + name)
-        self.assertTrue(os.path.exists('/etc/passwd'))
+                self.assertEqual(self.service.unfinished(), [])
+
+    def test_a_journal_that_is_none(self):
+        path = os.path.join(self.service.run, 'nsresource/journal')
+        self.service.may_stay += ('nsresource/journal.old',)
+        for content in (b'x', b'x' * 8192 + bytes(255 * 4096)):
+            with self.subTest(size=len(content)):
+                self.service.kill()
+                os.unlink(path)
+                with open(path, 'wb') as file:
+                    file.write(content)
+                self.service.start()
+                self.check_served()
 
     def test_foreign_record_without_newer_fields(self):
         """As an older or another service has written it: no usernsId, no gid fields. Without the unique id nobody can

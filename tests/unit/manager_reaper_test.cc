@@ -11,19 +11,24 @@ class ReaperTest : public testing::Test {
 protected:
     Reaper make(Reaper::Word word) {
         auto life = [this](const NsIdentity& identity) {
+            if (forgotten_.contains(identity.inode)) return namespaces::Life::kUnknown;
             return dead_.contains(identity.inode) ? namespaces::Life::kDead : namespaces::Life::kAlive;
         };
         auto verify = [this] { return --answers_ < 0 ? Status(fail(EPERM, "no rights")) : Status(); };
-        return Reaper({life, word, verify}, [this](std::vector<Watched> dead) {
+        auto release = [this](std::vector<Watched> dead) {
             for (const auto& one : dead) released_.push_back(one.identity.inode.value);
-        });
+        };
+        return Reaper({life, word, verify},
+                      {release, [this](const NsIdentity& identity) { over_.push_back(identity.id.value); }});
     }
 
-    static NsIdentity identity(uint64_t inode) { return {NsInode(inode), NsId()}; }
-    static Watched watched(uint64_t inode) { return {identity(inode), Uid(1000)}; }
+    static NsIdentity identity(uint64_t inode, uint64_t id = 0) { return {NsInode(inode), NsId(id)}; }
+    static Watched watched(uint64_t inode, uint64_t id = 0) { return {identity(inode, id), Uid(1000)}; }
 
     std::set<NsInode> dead_;
-    int answers_ = 1000;  ///< so often the kernel can tell
+    std::set<NsInode> forgotten_;  ///< the kernel policy has no entry of these
+    std::vector<uint64_t> over_;   ///< ids
+    int answers_ = 1000;           ///< so often the kernel can tell
     std::vector<uint64_t> released_;
 };
 
@@ -97,6 +102,94 @@ TEST_F(ReaperTest, TheNextOneWithItsInodeNumberIsNot) {
     dead_.insert(NsInode(1));
     reaper.hear({NsInode(1)});
     EXPECT_EQ(released_.size(), 2U);
+}
+
+TEST_F(ReaperTest, ANamespaceIsOverOnceItsReleaseHasEnded) {
+    Reaper reaper = make(Reaper::Word::kOfEachDeath);
+    dead_.insert(NsInode(1));
+    reaper.watch(watched(1, 10));
+    reaper.done({identity(1, 10)}, {identity(1, 10)});
+    EXPECT_TRUE(over_.empty());
+    reaper.done({identity(1, 11)}, {});
+    EXPECT_TRUE(over_.empty());
+    reaper.done({identity(1, 10)}, {});
+    EXPECT_TRUE(over_.empty());  // the attempt that failed has ended, and there was no other one
+}
+
+// Its worker had to release the former first.
+TEST_F(ReaperTest, ANamespaceIsOverWhenTheNextOneHasItsInodeNumber) {
+    for (auto word : {Reaper::Word::kNone, Reaper::Word::kOfEachDeath}) {
+        over_.clear();
+        Reaper reaper = make(word);
+        reaper.watch(watched(1, 10));
+        reaper.watch(watched(2, 20));
+        reaper.watch(watched(1, 11));
+        EXPECT_EQ(over_, std::vector<uint64_t>{10});
+        EXPECT_EQ(reaper.size(), 2U);
+        // A release of the former that is under way says nothing about the next.
+        reaper.done({identity(1, 10)}, {});
+        EXPECT_EQ(over_.size(), 1U);
+        EXPECT_EQ(reaper.size(), 2U);
+    }
+}
+
+TEST_F(ReaperTest, ARepeatedAnnouncementEndsNothing) {
+    Reaper reaper = make(Reaper::Word::kOfEachDeath);
+    reaper.watch(watched(1, 10));
+    reaper.watch(watched(1, 10));
+    reaper.watch(watched(1, 10), Reaper::News::kRepeated);
+    EXPECT_TRUE(over_.empty());
+    // Nor does it have a release begin twice.
+    dead_.insert(NsInode(1));
+    reaper.hear({NsInode(1)});
+    reaper.watch(watched(1, 10));
+    EXPECT_EQ(released_.size(), 1U);
+    reaper.done({identity(1, 10)}, {});
+    EXPECT_EQ(over_, std::vector<uint64_t>{10});
+}
+
+// All that a kernel without ids of namespaces can tell.
+TEST_F(ReaperTest, WithoutIdsANewRegistrationEndsTheFormer) {
+    Reaper reaper = make(Reaper::Word::kOfEachDeath);
+    reaper.watch(watched(1));
+    reaper.watch(watched(1), Reaper::News::kRepeated);
+    EXPECT_TRUE(over_.empty());
+    reaper.watch(watched(1));
+    EXPECT_EQ(over_.size(), 1U);
+    EXPECT_EQ(reaper.size(), 1U);
+}
+
+TEST_F(ReaperTest, WithoutIdsTheEndOfAReleaseIsNotThatOfTheNext) {
+    Reaper reaper = make(Reaper::Word::kOfEachDeath);
+    dead_.insert(NsInode(1));
+    reaper.watch(watched(1));
+    dead_.clear();
+    reaper.watch(watched(1));
+    EXPECT_EQ(over_.size(), 1U);
+    reaper.done({identity(1)}, {});
+    EXPECT_EQ(over_.size(), 1U);
+    EXPECT_EQ(reaper.size(), 1U);
+}
+
+// A worker that needed its name or range has released it before its death was heard of.
+TEST_F(ReaperTest, WordOfTheDeathOfOneThatIsReleasedAlreadyEndsIt) {
+    for (bool sweeps : {false, true}) {
+        Reaper reaper = make(Reaper::Word::kOfEachDeath);
+        released_.clear();
+        reaper.watch(watched(1));
+        forgotten_.insert(NsInode(1));
+        sweeps ? static_cast<void>(reaper.sweep()) : reaper.hear({NsInode(1)});
+        EXPECT_EQ(released_, std::vector<uint64_t>{1});
+        forgotten_.clear();
+    }
+}
+
+TEST_F(ReaperTest, WithoutWordsWhatIsUnknownIsNotDead) {
+    Reaper reaper = make(Reaper::Word::kNone);
+    reaper.watch(watched(1));
+    forgotten_.insert(NsInode(1));
+    reaper.sweep();
+    EXPECT_TRUE(released_.empty());
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdarg>
 
 #include "registry/recover.h"
+#include "registry_failing_open.h"
 #include "registry_scratch.h"
 
 namespace {
@@ -48,6 +49,10 @@ int openat(int dir, const char* path, int flags, ...) {
         va_start(args, flags);
         mode = va_arg(args, mode_t);
         va_end(args);
+    }
+    if (int code = nsr::registry::FailingOpen::strikes(path); code != 0) {
+        errno = code;
+        return -1;
     }
     return call(SYS_openat, dir, path, flags, mode);
 }

@@ -3,6 +3,7 @@
 
 #include <bit>
 
+#include "registry_failing_open.h"
 #include "registry_scratch.h"
 
 namespace nsr::registry {
@@ -171,6 +172,92 @@ TEST_F(RecoverTest, HonoursAnEntryOfAnotherImplementation) {
     ASSERT_TRUE(found);
     EXPECT_EQ(found->cgroups, std::vector{CgroupId(9)});
     EXPECT_EQ(found->unknown_fields.size(), 1u);
+}
+
+/// The system is short of something while records are read.
+class ShortageTest : public RecoverTest {
+protected:
+    static constexpr int kAlways = 1000;
+    void fail_to_open(const std::string& file, int code, int times = kAlways) { FailingOpen::begin(file, code, times); }
+    std::set<std::string> files_after_recovery(const std::set<uint64_t>& dead) {
+        report = recover_with(dead);
+        FailingOpen::end();
+        return scratch.files();
+    }
+
+    FailingOpen open;
+    RecoveryReport report;
+};
+
+TEST_F(ShortageTest, TriesAgainAtOnce) {
+    add(a);
+    fail_to_open("i5.userns", EMFILE, 2);
+    EXPECT_EQ(files_after_recovery({}), kFilesOfA);
+    EXPECT_EQ(report.kept, 1u);
+    EXPECT_TRUE(report.is_complete());
+}
+
+TEST_F(ShortageTest, TouchesNoLinkOfAnEntryThatIsNotRead) {
+    for (int code : {EMFILE, ENFILE, ENOMEM, EIO, EINTR}) {
+        add(a);
+        fail_to_open("i5.userns", code, 3);
+        EXPECT_EQ(files_after_recovery({}), kFilesOfA) << code;
+        EXPECT_EQ(report.unread, std::vector{NsInode(5)});
+        EXPECT_EQ(report.broken + report.kept + report.links_removed + report.links_made, 0u);
+        EXPECT_EQ(store.range_taken(Uid(524288)).value(), Taken::kTaken);
+        EXPECT_EQ(scratch.stat("i5.userns").st_nlink, 5u);
+        // What is dead goes as soon as that can be told.
+        EXPECT_TRUE(files_after_recovery({5}).empty());
+        EXPECT_TRUE(report.is_complete());
+    }
+}
+
+TEST_F(ShortageTest, KeepsOlderLinksOfAnEntryThatIsNotRead) {
+    add(a);
+    drop("u524288.userns");
+    scratch.write("u524288.userns", format_registration(a));
+    fail_to_open("i5.userns", EMFILE, 3);
+    // It may have more to release than its older record says.
+    EXPECT_EQ(files_after_recovery({5}), kFilesOfA);
+    EXPECT_EQ(report.unread, std::vector{NsInode(5)});
+}
+
+TEST_F(ShortageTest, KeepsALinkThatIsNotRead) {
+    add(a);
+    drop("i5.userns");
+    auto before = scratch.files();
+    for (const char* link : {"na.userns", "u524288.userns", "g524288.userns"}) fail_to_open(link, EIO);
+    before.erase("o1000.owns/i5.userns");  // holds nothing
+    before.erase("o1000.owns");
+    EXPECT_EQ(files_after_recovery({5}), before);
+    EXPECT_EQ(report.unread_links, 3u);
+    EXPECT_EQ(report.links_in_doubt, 0u);
+    EXPECT_FALSE(report.is_complete());
+}
+
+TEST_F(ShortageTest, KeepsADelegationThatIsNotRead) {
+    scratch.write("u655360.delegate", R"({"userns":5,"start":655360,"startGid":655360,"size":65536})");
+    link("u655360.delegate", "g655360.delegate");
+    auto before = scratch.files();
+    fail_to_open("u655360.delegate", ENFILE);
+    EXPECT_EQ(files_after_recovery({}), before);
+    EXPECT_EQ(report.unread_delegations, std::vector{Uid(655360)});
+    EXPECT_TRUE(files_after_recovery({}).empty());
+    EXPECT_TRUE(report.is_complete());
+}
+
+TEST_F(ShortageTest, KeepsADelegationWhoseHolderIsNotRead) {
+    add(with_delegates(a, {655360}));
+    auto before = scratch.files();
+    fail_to_open("i5.userns", ENOMEM);
+    EXPECT_EQ(files_after_recovery({}), before);
+    EXPECT_EQ(report.unread_delegations, std::vector{Uid(655360)});
+}
+
+TEST_F(ShortageTest, CallsABrokenDelegationNothingThatMayBeReadLater) {
+    scratch.write("u720896.delegate", "broken");
+    files_after_recovery({});
+    EXPECT_TRUE(report.is_complete());
 }
 
 }  // namespace

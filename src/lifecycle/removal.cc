@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lifecycle/removal.h"
+
+#include "base/log.h"
+#include "lifecycle/accounts.h"
+#include "lifecycle/policy_entries.h"
+
+namespace nsr::lifecycle {
+
+Status remove(Instance& instance, const registry::Lock& lock, const registry::Registration& registration) {
+    TRY(withdraw_claims(instance, registration));
+    TRY(leave_registry(instance, lock, registration));
+    TRY(leave_policy(instance, registration));
+    return settle_owners(instance, registration);
+}
+
+Status remove_unused(Instance& instance, const registry::Registration& registration, Source source) {
+    auto lock = TRY(instance.store.lock());
+    TRY(remove(instance, lock, registration));
+    if (source == Source::kStock) return_to_stock(instance, registration.starts());
+    return {};
+}
+
+void return_to_stock(Instance& instance, std::span<const Uid> starts) {
+    if (!instance.used_set) return;
+    for (Uid start : starts) {
+        // They are this call's alone until they are back, so that they can only name its caller, if any user.
+        instance.users.forget(start);
+        if (auto returned = instance.used_set->return_unused(start); !returned)
+            log::warning("Range {} is lost until it is reclaimed: {}", start, returned.error().what());
+    }
+}
+
+}  // namespace nsr::lifecycle
