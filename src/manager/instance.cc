@@ -10,6 +10,7 @@
 #include "base/printable.h"
 #include "base/sys.h"
 #include "lifecycle/recovery.h"
+#include "manager/descriptor_shares.h"
 #include "manager/heartbeat.h"
 #include "manager/kernel_side.h"
 #include "manager/listening_socket.h"
@@ -55,7 +56,7 @@ Result<int> run_instance(const Options& options) {
     if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail_errno(errno, "PR_SET_DUMPABLE");
     umask(0022);  // a stricter one would hide the registry from those who may read it
     auto passed = TRY(take_passed_descriptors());
-    size_t connections = TRY(max_connections());
+    auto shares = TRY(share_descriptors());
     auto premises = TRY(enter_premises(options));
     auto kernel = KernelSide::set_up(options);
     const auto& choice = kernel.choice();
@@ -82,7 +83,7 @@ Result<int> run_instance(const Options& options) {
                                .entries = &instance.entries,
                                .missed_calls = instance.missed_calls};
     Manager manager(loop, socket.fd(),
-                    {.max_connections = connections,
+                    {.shares = shares,
                      .workers = std::move(workers),
                      .senses = kernel.senses(instance),
                      .user_of = [&instance](Uid uid) { return instance.users.user_of(uid); }});

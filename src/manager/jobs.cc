@@ -159,6 +159,7 @@ void Manager::retry_release(const Job& job) {
 // Its registration has ended. Where the kernel gave its inode number to another one, no release by a job did that.
 void Manager::forget(const NsIdentity& userns) {
     pins_.drop(userns);
+    note_room_for_mounts();
     tidy_after(kTidyUsec);
 }
 
@@ -168,6 +169,12 @@ void Manager::keep_mounts() {
     pool_.read_channels();
     for (; !new_mounts_.empty(); new_mounts_.pop_front())
         pins_.keep(new_mounts_.front().first, std::move(new_mounts_.front().second));
+    note_room_for_mounts();
+}
+
+void Manager::note_room_for_mounts() {
+    auto mounts = pins_.is_full() ? pool::Slot::Mounts::kRefused : pool::Slot::Mounts::kWelcome;
+    for (auto& worker : pool_.all()) worker->slot.set_mounts(mounts);
 }
 
 void Manager::release(const std::vector<Watched>& dead) {

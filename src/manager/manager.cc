@@ -35,9 +35,9 @@ Manager::Manager(EventLoop& loop, BorrowedFd listening, Config config)
     : loop_(loop),
       listening_(listening),
       user_of_(std::move(config.user_of)),
-      closers_(loop, std::max(config.max_connections / kWaitingPart, kLeastWaiting),
+      closers_(loop, std::max(config.shares.connections / kWaitingPart, kLeastWaiting),
                [this] { listening_source_.enable(); }),
-      table_(config.max_connections),
+      table_(config.shares.connections),
       pool_(loop, std::move(config.workers),
             {.on_message = [this](Worker& worker, Message message) { on_message(worker, std::move(message)); },
              .on_exit = [this](Worker& worker) { on_worker_exit(worker); },
@@ -54,7 +54,7 @@ Manager::Manager(EventLoop& loop, BorrowedFd listening, Config config)
       reaper_(std::move(config.senses), {.release = [this](const std::vector<Watched>& dead) { release(dead); },
                                          .over = [this](const NsIdentity& userns) { forget(userns); }}),
       releases_(user_of_),
-      pins_([this](UniqueFd pin) { closers_.close(kNoUser, std::move(pin)); }) {}
+      pins_(config.shares.pins, [this](UniqueFd pin) { closers_.close(kNoUser, std::move(pin)); }) {}
 
 Status Manager::start() {
     listening_source_ = TRY(loop_.watch_fd(listening_, EPOLLIN, [this] { accept_clients(); }));
@@ -106,6 +106,7 @@ void Manager::tick() {
     pool_.retire_idle();
     closers_.work();
     pins_.flush();
+    note_room_for_mounts();
     give_memory_back();
     listening_source_.enable();
     tick_timer_.fire_after(kTickUsec);
@@ -143,6 +144,7 @@ void Manager::on_message(Worker& worker, Message message) {
     switch (message.type) {
         case MessageType::kReady:
             worker.ready = true;
+            note_room_for_mounts();
             set_idle(worker);
             break;
         case MessageType::kConnectionIdle:
@@ -164,6 +166,8 @@ void Manager::on_message(Worker& worker, Message message) {
                 new_mounts_.emplace_back(message.namespaces.front(), std::move(message.fd));
                 mount_timer_.fire_after(0);
             }
+            if (message.descriptors == Message::Descriptors::kLost)
+                log::warning("A mount is not kept: no descriptor is left for it");
             closers_.close(kNoUser, std::move(message.fd));
             return;
         case MessageType::kLowOnRanges:
@@ -187,6 +191,10 @@ void Manager::on_connection_back(Worker& worker, Message message) {
     Connection* connection = table_.find(message.connection_id);
     if (!connection) return closers_.close_socket(worker.user, std::move(message.parcel));
     if (message.type == MessageType::kConnectionClosed) return drop(*connection);
+    if (message.descriptors == Message::Descriptors::kLost) {
+        log::warning("A connection of user {} is closed: no descriptor is left for what was read", worker.user);
+        return drop(*connection);
+    }
     closers_.close_socket(worker.user, table_.exchange_parcel(*connection, std::move(message.parcel)));
     examine(*connection);
 }

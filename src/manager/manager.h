@@ -6,6 +6,7 @@
 
 #include "manager/closers.h"
 #include "manager/connection_table.h"
+#include "manager/descriptor_shares.h"
 #include "manager/event_loop.h"
 #include "manager/fair_share.h"
 #include "manager/mount_pins.h"
@@ -22,7 +23,7 @@ public:
     static constexpr int kHopeless = 1;
 
     struct Config {
-        size_t max_connections = 0;
+        DescriptorShares shares;
         WorkerPool::Config workers;
         Reaper::Senses senses;
         /// The user whom a uid counts as (ranges/user_table.h). Makes no system call.
@@ -108,6 +109,7 @@ private:
     void release(const std::vector<Watched>& dead);
     void forget(const NsIdentity& userns);
     void keep_mounts();
+    void note_room_for_mounts();
     void tick();
     void on_generic_signal(int value);
 

@@ -16,9 +16,8 @@ namespace nsr::manager {
 namespace {
 
 constexpr size_t kMaxPinsPerNamespace = 64;
-constexpr size_t kMaxPins = 4096;
 /// That wait for the service manager to listen.
-constexpr size_t kMaxNotes = 2 * kMaxPins;
+constexpr size_t kMaxNotes = 8192;
 
 // In the same mount, too: another mount of the directory has to be kept by a descriptor of its own.
 bool is_same_directory(const UniqueFd& a, const UniqueFd& b) {
@@ -43,6 +42,7 @@ std::optional<UniqueFd> make_pin(UniqueFd stored) {
 void MountPins::store(NsInode userns, BorrowedFd mount) {
     UniqueFd copy(fcntl(mount.get(), F_DUPFD_CLOEXEC, 0));
     if (!copy) return log::warning("Mount of user namespace {} is not stored: {}", userns, errno_name(errno));
+    ++copy_count_;
     notes_.push_back({fmt::format("FDSTORE=1\nFDNAME={}{}", kStorePrefix, userns), std::move(copy)});
     flush();
 }
@@ -59,6 +59,8 @@ void MountPins::flush() {
         Status sent = note.fd ? notify_with_fd(note.text, note.fd.borrow()) : notify(note.text, 0);
         if (!sent && sent.error().code() == EAGAIN && notes_.size() <= kMaxNotes) return;
         if (!sent) log::warning("Cannot tell the service manager of a mount: {}", sent.error().what());
+        if (!note.fd) continue;
+        --copy_count_;
         close_(std::move(note.fd));
     }
 }
@@ -76,13 +78,13 @@ void MountPins::keep(const NsIdentity& userns, UniqueFd mount) {
     auto& pins = pins_of(userns);
     if (std::ranges::any_of(pins, [&](const UniqueFd& pin) { return is_same_directory(pin, mount); }))
         return close_(std::move(mount));
-    if (pins.size() >= kMaxPinsPerNamespace || count_ >= kMaxPins) {
+    if (pins.size() >= kMaxPinsPerNamespace || is_full()) {
         log::warning("User namespace {} has too many mounts: one more is not kept", userns.inode);
         return close_(std::move(mount));
     }
     store(userns.inode, mount.borrow());
     pins.push_back(std::move(mount));
-    ++count_;
+    ++pin_count_;
 }
 
 void MountPins::take_back(std::vector<std::pair<NsInode, UniqueFd>> stored, const std::vector<NsIdentity>& living) {
@@ -102,11 +104,14 @@ void MountPins::take_back(std::vector<std::pair<NsInode, UniqueFd>> stored, cons
     for (NsInode userns : spoiled) drop_from_store(userns);
     for (auto& [userns, pin] : fit) {
         // A name is dropped with all that it stands for, so the good ones under it have to be stored again.
+        auto& pins = pins_of(userns);
         if (spoiled.contains(userns.inode)) {
             keep(userns, std::move(pin));
+        } else if (count() < max_descriptors_) {
+            pins.push_back(std::move(pin));
+            ++pin_count_;
         } else {
-            pins_of(userns).push_back(std::move(pin));
-            ++count_;
+            close_(std::move(pin));
         }
     }
 }
@@ -114,7 +119,7 @@ void MountPins::take_back(std::vector<std::pair<NsInode, UniqueFd>> stored, cons
 void MountPins::drop(const NsIdentity& userns) {
     auto found = pins_.find(userns.inode);
     if (found == pins_.end() || found->second.userns != userns) return;
-    count_ -= found->second.pins.size();
+    pin_count_ -= found->second.pins.size();
     for (auto& pin : found->second.pins) close_(std::move(pin));
     pins_.erase(found);
     drop_from_store(userns.inode);
@@ -124,7 +129,7 @@ void MountPins::let_go() {
     for (auto& [inode, entry] : pins_)
         for (auto& pin : entry.pins) close_(std::move(pin));
     pins_.clear();
-    count_ = 0;
+    pin_count_ = copy_count_ = 0;
     for (auto& note : notes_) close_(std::move(note.fd));
     notes_.clear();
 }

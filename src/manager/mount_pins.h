@@ -22,12 +22,15 @@ public:
     static constexpr std::string_view kStorePrefix = "userns-";
 
     /// `close` gets what is not kept any more: to let the last one of a mount go may unmount it, which can take long.
-    explicit MountPins(std::function<void(UniqueFd)> close) : close_(std::move(close)) {}
+    /// No more than `max_descriptors` are open at any time, the copies included that the service manager has not taken.
+    MountPins(size_t max_descriptors, std::function<void(UniqueFd)> close)
+        : max_descriptors_(max_descriptors), close_(std::move(close)) {}
 
     /// Keeps it; one for a directory that is kept already is closed, and so are those above a bound.
     void keep(const NsIdentity& userns, UniqueFd mount);
+    bool is_full() const { return count() + 2 > max_descriptors_; }
     /// What comes from the store at start: kept if its namespace is among the `living`, else dropped, and so is what is
-    /// not fit to be kept.
+    /// not fit to be kept. Beyond the bound the service manager's own copy keeps the mount.
     void take_back(std::vector<std::pair<NsInode, UniqueFd>> stored, const std::vector<NsIdentity>& living);
     /// Lets all go of a namespace that is no longer registered.
     void drop(const NsIdentity& userns);
@@ -46,14 +49,16 @@ private:
         UniqueFd fd;
     };
 
+    size_t count() const { return pin_count_ + copy_count_; }
     std::vector<UniqueFd>& pins_of(const NsIdentity& userns);
     void store(NsInode userns, BorrowedFd mount);
     void drop_from_store(NsInode userns);
 
+    size_t max_descriptors_;
     std::function<void(UniqueFd)> close_;
     std::deque<Note> notes_;
     std::unordered_map<NsInode, Entry> pins_;
-    size_t count_ = 0;
+    size_t pin_count_ = 0, copy_count_ = 0;
 };
 
 }  // namespace nsr::manager

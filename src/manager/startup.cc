@@ -2,7 +2,6 @@
 #include "manager/startup.h"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <algorithm>
 
@@ -16,9 +15,6 @@ namespace nsr::manager {
 namespace {
 
 constexpr uint64_t kLockUsec = 10'000'000;
-/// Descriptors that are no connections: workers (three each), those that the kernel holds, processes that close,
-/// parcels, what waits to be closed, the registry, the loop.
-constexpr size_t kReservedDescriptors = 1024;
 
 Result<UniqueFd> make_directory(const std::string& path, mode_t mode) {
     TRY(sys::ensure_directory(sys::kCwd, path, mode));
@@ -56,15 +52,6 @@ Status begin_boot(const Premises& premises, policy::Level level) {
     if (level == policy::Level::kRefuse) return {};
     return ranges::UsedBefore::begin_boot(premises.state.borrow(), premises.runtime.borrow(),
                                           level == policy::Level::kNone ? kAtOnce : kAfterReclaim);
-}
-
-Result<size_t> max_connections() {
-    struct rlimit limit{};
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return fail_errno(errno, "limit on descriptors");
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0) return fail_errno(errno, "limit on descriptors");
-    if (limit.rlim_cur <= 2 * kReservedDescriptors) return limit.rlim_cur / 2;
-    return limit.rlim_cur - kReservedDescriptors;
 }
 
 // Ranges are marked ahead in a gap, too.

@@ -21,8 +21,6 @@ Result<Premises> enter_premises(const Options& options);
 /// ranges::UsedBefore.
 Status begin_boot(const Premises& premises, policy::Level level);
 
-/// As many connections as the limit on descriptors leaves room for; raises that limit as far as it goes.
-Result<size_t> max_connections();
 
 /// After the last worker has ended: what the next start can do without is given back, and what it needs is kept.
 Status leave_state(lifecycle::Instance& context, const KernelSide& kernel);

@@ -96,6 +96,12 @@ Result<std::optional<Message>> Channel::receive() const {
     if (n == 0) return std::optional<Message>();
     Message message;
     auto fds = detach_fds(header);
+    if ((header.msg_flags & MSG_CTRUNC) != 0) {
+        // EMFILE or ENFILE. The rest of the message is as it was sent.
+        message.descriptors = Message::Descriptors::kLost;
+        fds.clear();
+        wire.has_fd = wire.has_parcel = 0;
+    }
     if (static_cast<size_t>(n) < sizeof wire || wire.count > kMaxNamespaces ||
         fds.size() != wire.has_fd + wire.has_parcel ||
         static_cast<size_t>(n) != sizeof wire + wire.count * sizeof(NsIdentity))

@@ -48,6 +48,8 @@ struct Message {
     std::vector<NsIdentity> namespaces;
     uint32_t for_next_turn = 0;  ///< kJobDone: the last so many of the namespaces only wait for another turn
     Uid owner;                   ///< kRegistered
+    /// Of one that was received: descriptors did not fit into the table of this process, and are closed.
+    enum class Descriptors : bool { kWhole, kLost } descriptors = Descriptors::kWhole;
 };
 
 /// The most namespaces in one message.
@@ -62,7 +64,8 @@ public:
 
     /// EAGAIN where the other side does not read (only possible on a non-blocking socket).
     Status send(const Message& message) const;
-    /// Nothing: the other side is gone. EAGAIN on a non-blocking socket where there is no message.
+    /// Nothing: the other side is gone. EAGAIN on a non-blocking socket where there is no message. One whose
+    /// descriptors could not be received has none.
     Result<std::optional<Message>> receive() const;
 
 private:

@@ -55,12 +55,19 @@ public:
     Demand demand() const { return page_->demand.load(); }
     void set_demand(Demand demand) { page_->demand.store(demand); }
 
+    /// Whether the manager has descriptors left to keep mounts with. Where it has none, it is not even sent one: until
+    /// that would be closed again it took a descriptor that clients need.
+    enum class Mounts : uint32_t { kWelcome, kRefused };
+    Mounts mounts() const { return page_->mounts.load(); }
+    void set_mounts(Mounts mounts) { page_->mounts.store(mounts); }
+
 private:
     struct Page {
         std::atomic<WorkerState> state;
         std::atomic<Demand> demand;
         std::atomic<uint64_t> deadline_usec;
         std::atomic<uint64_t> active_usec;
+        std::atomic<Mounts> mounts;
     };
 
     Slot(UniqueFd fd, Page* page) : fd_(std::move(fd)), page_(page) {}

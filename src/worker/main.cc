@@ -24,7 +24,7 @@ Status run(int argc, char** argv) {
     pool::bound_log(log_quota, std::identity());
     pool::Channel channel{UniqueFd(pool::kChannelFd)};
     pool::Slot slot = TRY(pool::Slot::attach(UniqueFd(pool::kSlotFd)));
-    service::Context context = TRY(worker::open_context(arguments, channel));
+    service::Context context = TRY(worker::open_context(arguments, channel, slot));
     varlink::Server server({"nsresourced", "nsresourced", NSR_VERSION, "https://systemd.io/USER_GROUP_API"});
     service::add_methods(server, context);
     pool::bound_log(log_quota, [&context](Uid uid) { return context.users.user_of(uid); });

@@ -56,7 +56,8 @@ policy::Entries take_entries() {
     return policy::Entries(std::move(maps), policy::Entries::Scope::kAll);
 }
 
-Result<service::Context> open_context(const Arguments& arguments, const pool::Channel& channel) {
+Result<service::Context> open_context(const Arguments& arguments, const pool::Channel& channel,
+                                      const pool::Slot& slot) {
     policy::Entries entries;
     if (arguments.has_entries) entries = take_entries();
     auto context =
@@ -69,7 +70,11 @@ Result<service::Context> open_context(const Arguments& arguments, const pool::Ch
         message.owner = owner;
         return channel.send(message);
     };
-    context.keep_mount = [&channel](const NsIdentity& identity, UniqueFd mount) {
+    context.keep_mount = [&channel, &slot](const NsIdentity& identity, UniqueFd mount) -> Status {
+        if (slot.mounts() == pool::Slot::Mounts::kRefused) {
+            log::warning("A mount of user namespace {} is not kept: there are too many", identity.inode);
+            return {};
+        }
         pool::Message message;
         message.type = pool::MessageType::kKeepMount;
         message.namespaces = {identity};

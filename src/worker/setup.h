@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "pool/channel.h"
+#include "pool/slot.h"
 #include "service/context.h"
 
 namespace nsr::worker {
@@ -22,7 +23,7 @@ Result<Arguments> parse_arguments(int argc, char** argv);
 /// Ties the life of the process to the manager's, and closes it to everybody else.
 Status confine();
 
-/// `channel` must outlive the context.
-Result<service::Context> open_context(const Arguments& arguments, const pool::Channel& channel);
+/// `channel` and `slot` must outlive the context.
+Result<service::Context> open_context(const Arguments& arguments, const pool::Channel& channel, const pool::Slot& slot);
 
 }  // namespace nsr::worker

@@ -52,6 +52,8 @@ Status Worker::work() {
 }
 
 Status Worker::handle(Message message) {
+    if (message.descriptors == Message::Descriptors::kLost)
+        return fail(EMFILE, "no descriptor is left for a connection");
     if (message.type == MessageType::kServe) return serve(std::move(message));
     // It has been given back already.
     if (message.type == MessageType::kGiveBack) return {};

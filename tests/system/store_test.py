@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The service manager's descriptor store: pinned mounts outlast a restart; what is stale is dropped; a user namespace is
 never in there, since it would never die."""
-import os
+import os, resource
 
 import harness
 from harness import DaemonTest, alloc, wait_until
@@ -215,6 +215,84 @@ class Store(DaemonTest):
             return alloc()
         except OSError:
             return None
+
+
+class FewDescriptors(DaemonTest):
+    """As many mounts as anybody likes take no descriptor that clients and workers need."""
+    LIMIT, MOUNTS, NAMESPACES = 64, 40, 3
+
+    def fill(self, service):
+        namespaces = [self.keep(alloc()) for _ in range(self.NAMESPACES)]
+        for i in range(self.MOUNTS):
+            mount = fsmount_tmpfs()
+            try:
+                add_mount(namespaces[i % self.NAMESPACES], mount)
+            finally:
+                os.close(mount)
+            service.take_notes()
+        return namespaces
+
+    def stored(self, service):
+        service.take_notes()
+        return len(service.manager.stored)
+
+    def wait_for_empty_store(self, service):
+        wait_until(lambda: self.stored(service) == 0, 'FDSTOREREMOVE=1')
+
+    def check_served(self, service, manager):
+        self.assertEqual(service.pid, manager)
+        with Conn() as connection:
+            connection.works()
+        self.keep(alloc()).close()
+
+    def check_mounts(self, service):
+        service.start()
+        manager, workers = service.pid, service.idle_workers()
+        idle = [self.keep(Conn()) for _ in range(3)]
+        for one in idle:
+            one.works()
+        namespaces = self.fill(service)
+        for one in idle:
+            one.works()
+        self.check_served(service, manager)
+        self.assertLess(service.descriptors()[0], self.LIMIT)
+        self.assertLessEqual(set(workers), set(service.workers()), 'a worker was killed')
+        self.assertIn('is not kept', service.text())
+        for one in namespaces:
+            one.close()
+        service.wait_empty()
+        self.wait_for_empty_store(service)
+        self.check_served(service, manager)
+
+    def test_with_a_service_manager(self):
+        self.check_mounts(self.prepared(limits=[(resource.RLIMIT_NOFILE, self.LIMIT)]))
+
+    def test_where_the_service_manager_does_not_listen(self):
+        """Then copies for it wait in the service."""
+        service = self.prepared(limits=[(resource.RLIMIT_NOFILE, self.LIMIT)])
+        take_notes = service.take_notes
+        service.start()
+        service.take_notes = lambda: ''
+        self.fill(service)
+        self.check_served(service, service.pid)
+        service.take_notes = take_notes
+
+    def test_more_in_store_than_room(self):
+        """A smaller limit than that of the instance before: the service manager's copies keep the mounts."""
+        service = self.instance()
+        namespaces = self.fill(service)
+        wait_until(lambda: self.stored(service) == self.MOUNTS, 'the store')
+        service.stop()
+        names = [name for name, _ in service.manager.stored]
+        service.limits = [(resource.RLIMIT_NOFILE, 2 * self.LIMIT)]
+        service.pass_on([fd for _, fd in service.manager.stored], [name for name, _ in service.manager.stored])
+        service.start()
+        self.check_served(service, service.pid)
+        self.assertEqual(sorted(name for name, _ in service.manager.stored), sorted(names))
+        for one in namespaces:
+            one.close()
+        service.wait_empty()
+        self.wait_for_empty_store(service)
 
 
 if __name__ == '__main__':

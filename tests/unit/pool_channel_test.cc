@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/sys.h"
@@ -62,6 +63,24 @@ TEST_F(ChannelTest, CarriesNamespaces) {
     ASSERT_TRUE(received && *received);
     EXPECT_EQ((*received)->namespaces, message.namespaces);
     EXPECT_FALSE((*received)->fd);
+}
+
+TEST_F(ChannelTest, SaysThatNoDescriptorWasLeftForWhatItCarries) {
+    Message message;
+    message.type = MessageType::kConnectionParked;
+    message.connection_id = 9;
+    message.parcel = UniqueFd(open("/dev/zero", O_RDONLY | O_CLOEXEC));
+    ASSERT_TRUE(manager->send(message));
+    struct rlimit before{};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    auto received = worker->receive();
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ASSERT_TRUE(received && *received);
+    EXPECT_EQ((*received)->descriptors, Message::Descriptors::kLost);
+    EXPECT_EQ((*received)->connection_id, 9u);
+    EXPECT_FALSE((*received)->parcel);
 }
 
 TEST_F(ChannelTest, SaysThatTheOtherSideIsGone) {
