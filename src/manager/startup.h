@@ -21,7 +21,6 @@ Result<Premises> enter_premises(const Options& options);
 /// ranges::UsedBefore.
 Status begin_boot(const Premises& premises, policy::Level level);
 
-
 /// After the last worker has ended: what the next start can do without is given back, and what it needs is kept.
 Status leave_state(lifecycle::Instance& context, const KernelSide& kernel);
 
