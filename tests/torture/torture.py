@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The service under faults: at each system call of worker, manager and their helpers, in every method, in release,
+repair, start, stop and refill, they are killed, or the call fails with what it can fail with; then invariants.py looks
+at what is there. There are more cases than anyone has time for: they come in an order that the seed gives, until the
+minutes are over."""
+import argparse, collections, os, pickle, signal, sys, time, traceback
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+for room in ('conformance', 'system'):
+    sys.path.insert(0, os.path.join(os.path.dirname(HERE), room))
+import nslib  # noqa: E402
+from harness import SKIPPED, Setting  # noqa: E402
+from plan import Case, Plan  # noqa: E402
+from rig import Rig, isolate  # noqa: E402
+
+# At the level quarantine ranges run out, and logs grow.
+CASES_OF_A_RIG = 400
+
+
+class Tally:
+    """What became of the cases of one job."""
+
+    def __init__(self):
+        self.kinds, self.missed, self.failures, self.setbacks = collections.Counter(), 0, [], []
+
+    def add(self, other):
+        self.kinds += other.kinds
+        self.missed += other.missed
+        self.failures += other.failures
+        self.setbacks += other.setbacks
+
+
+class Job:
+    """One process with an instance of its own, which takes every so manyth case of the plan of its level."""
+
+    def __init__(self, options, level, share, shares, end):
+        self.options, self.level, self.share, self.shares, self.end = options, level, share, shares, end
+        self.rig, self.tally = None, Tally()
+
+    def run(self):
+        isolate()
+        try:
+            self.sweep() if not self.options.case else self.repeat_cases()
+        finally:
+            if self.rig:
+                self.rig.close()
+        return self.tally
+
+    def ready(self):
+        if self.rig and self.rig.cases >= CASES_OF_A_RIG:
+            self.drop()
+        if not self.rig:
+            self.rig = Rig(self.options.binaries + '/nsresource-injector', self.level, self.options.service)
+            self.rig.start()
+        return self.rig
+
+    def drop(self):
+        nslib.reap_children()
+        nslib.CHILDREN.clear()
+        self.rig.close()
+        self.rig = None
+
+    def sweep(self):
+        plan = Plan(self.level, self.options.seed, self.options.only)
+        number = 0
+        while time.monotonic() < self.end:
+            try:
+                case = plan.next(self.ready())
+            except Exception as error:
+                # Without a fault: nothing of this kind can be tried.
+                self.tally.setbacks.append(str(error) + traceback.format_exc(limit=-3))
+                self.drop()
+                continue
+            if case is None:
+                return
+            number += 1
+            if number % self.shares == self.share:
+                self.carry_out(case)
+
+    def repeat_cases(self):
+        for name in self.options.case:
+            if name.startswith(self.level + '/'):
+                self.carry_out(Case(name))
+
+    def carry_out(self, case):
+        rig = self.ready()
+        rig.cases += 1
+        rig.mark()
+        try:
+            result = case.run(rig)
+            problems, hits, outcome = result.problems, result.hits, result.outcome
+            problems = problems + rig.bug_problems()
+        except Exception as error:
+            problems, hits, outcome = ['%s: %s' % (type(error).__name__, error), traceback.format_exc(limit=-4)], [], None
+        self.tally.kinds[case.kind] += 1
+        if hasattr(case.fault, 'role') and not hits:
+            self.tally.missed += 1
+        if self.options.verbose or problems:
+            tell(case, hits, outcome, problems, rig.said() if problems else '')
+        if problems:
+            self.tally.failures.append((case.name, problems))
+            self.drop()
+
+
+def tell(case, hits, outcome, problems, log):
+    lines = ['%s %s' % ('FAILED' if problems else 'passed', case.name)]
+    lines.append('    hit: %s; answer: %s' % (', '.join('%s %s in %s' % (word, call, role) for word, _, call, role in hits)
+                                              or 'nothing', outcome))
+    lines += ['    ' + problem for problem in problems]
+    lines += ['    | ' + line for line in log.strip().split('\n')[-12:]] if log else []
+    os.write(1, ('\n'.join(lines) + '\n').encode())
+
+
+def start_job(job):
+    """Process id and the reading end of a pipe with its tally."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(writer)
+        return pid, reader
+    code = 1
+    try:
+        os.close(reader)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        tally = job.run()
+        with os.fdopen(writer, 'wb') as file:
+            pickle.dump(tally, file)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def collect(jobs):
+    total, broken = Tally(), 0
+    for pid, reader in jobs:
+        with os.fdopen(reader, 'rb') as file:
+            data = file.read()
+        broken += os.waitpid(pid, 0)[1] != 0
+        if data:
+            total.add(pickle.loads(data))
+    return total, broken
+
+
+def report(options, total, broken, seconds):
+    print('\ntorture: seed %s, levels %s, %.0f s' % (options.seed, ' '.join(options.levels), seconds))
+    for kind, count in sorted(total.kinds.items()):
+        print('  %6d  %s' % (count, kind))
+    print('  %6d  in all; in %d the call was not reached' % (sum(total.kinds.values()), total.missed))
+    for setback in sorted(set(total.setbacks)):
+        print('cannot be tried: ' + setback)
+    for name, problems in total.failures:
+        print('FAILED %s\n    %s' % (name, problems[0]))
+    print('%d failures%s' % (len(total.failures), ', %d jobs broke' % broken if broken else ''))
+    if total.failures:
+        print('To see one again: %s %s --case=NAME' % (sys.argv[0], options.binaries))
+    return 1 if total.failures or broken or total.setbacks or not total.kinds else 0
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('binaries', help='directory of the release binaries')
+    parser.add_argument('--service', help='directory of the service, if it is another one')
+    parser.add_argument('--minutes', type=float, default=10)
+    parser.add_argument('--seed', default=None, help='default: by the time')
+    parser.add_argument('--jobs', type=int, default=2 * os.cpu_count(), help='instances at a time')
+    parser.add_argument('--levels', type=lambda text: text.split(','), default=['none', 'quarantine'])
+    parser.add_argument('--only', default='', help='only groups PHASE/SUBJECT/ROLE that begin so')
+    parser.add_argument('--case', action='append', help='one case by its name; may be given several times')
+    parser.add_argument('--verbose', action='store_true', help='tell of each case')
+    options = parser.parse_args()
+    options.binaries = os.path.abspath(options.binaries)
+    options.service = os.path.abspath(options.service or options.binaries)
+    options.seed = options.seed or str(int(time.time()))
+    if options.case:
+        options.levels, options.minutes = sorted({name.partition('/')[0] for name in options.case}), 60
+        options.jobs = len(options.levels)
+    return options
+
+
+def why_not(options):
+    if os.geteuid() != 0:
+        return 'only root can run the service'
+    if not os.access(options.binaries + '/nsresource-injector', os.X_OK):
+        return 'no nsresource-injector for this machine'
+    return None
+
+
+def main():
+    options = parse_options()
+    reason = why_not(options)
+    if reason:
+        print('skipped: ' + reason)
+        sys.exit(SKIPPED)
+    print('torture: seed %s' % options.seed, flush=True)
+    Setting.bin = options.service
+    nslib.CFG['scale'] = 1.0
+    begun = time.monotonic()
+    jobs = max(options.jobs, len(options.levels))
+    shares = [sum(1 for job in range(jobs) if job % len(options.levels) == level) for level in range(len(options.levels))]
+    started = [start_job(Job(options, options.levels[job % len(options.levels)], job // len(options.levels),
+                             shares[job % len(options.levels)], begun + 60 * options.minutes)) for job in range(jobs)]
+    total, broken = collect(started)
+    sys.exit(report(options, total, broken, time.monotonic() - begun))
+
+
+if __name__ == '__main__':
+    main()
