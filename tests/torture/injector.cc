@@ -3,7 +3,8 @@
 // them fail as standard input says, line by line:
 //   run                                  lets the processes go, which stand still until then
 //   arm ROLE CALL NTH ACTION ERROR LATER one fault, see fault.h; counting begins here
-//   disarm                               ends it; the answer is "trace COUNT CALL…"
+//   disarm                               ends it; the answer is "trace COUNT CALL…", with the first letter of the role
+//                                        before each call
 // Answers: "ready", "armed", and what happens: "hit PID CALL ROLE", "again PID CALL ROLE", "gone PID STATUS". At the
 // end of the input all processes are let go.
 #include <poll.h>

@@ -76,7 +76,7 @@ class Injector:
         self.answer('armed')
 
     def disarm(self):
-        """The system calls of the role since arm()."""
+        """The system calls of each role since arm()."""
         self.say('disarm')
         self.answer('trace')
         return parse_trace(self.trace)

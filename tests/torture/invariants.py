@@ -295,46 +295,49 @@ def hard_problems(runtime, namespaces):
     yield from map_overlap_problems(namespaces)
 
 
-def soft_problems(runtime, pid, namespaces, registered, quiet, cgroups, is_own, may_live):
+def soft_problems(runtime, pid, namespaces, registered, quiet, cgroups, is_own, may_live, may_have_notes):
     registry = Registry(runtime)
     living = {inode_of(one) for one in (*namespaces, *registered)} | set(may_live)
     for inode, record in registry.entries.items():
         if inode not in living:
             yield 'the record of %d (%s) is there, but its namespace is dead' % (inode, record['name'])
-    for one in registered:
-        yield from map_problems(registry, one, must_be_registered=True)
     yield from stray_file_problems(registry)
     yield from twice_problems(registry, (*namespaces, *registered))
     yield from unfinished_problems(runtime)
-    yield from note_problems(runtime)
+    if not may_have_notes:
+        yield from note_problems(runtime)
     yield from link_problems(registry, is_own)
     yield from cgroup_problems(registry, cgroups)
+    # What takes longest comes last.
+    for one in registered:
+        yield from map_problems(registry, one, must_be_registered=True)
     if pid is not None:
         yield from process_problems(runtime, pid, quiet)
 
 
 def lasting(problems, bound):
-    """The complaints that are still there at the end of the bound."""
+    """The complaints that are still there at the end of the bound; until then one is enough to go on waiting."""
     end = time.monotonic() + bound
-    while True:
-        found = list(problems())
-        if not found or time.monotonic() > end:
-            return found
-        time.sleep(0.01)
+    while time.monotonic() < end:
+        if next(iter(problems()), None) is None:
+            return []
+        time.sleep(0.02)
+    return list(problems())
 
 
 def check(runtime, pid, namespaces=(), registered=(), quiet=None, cgroups=(), is_own=lambda link: True, may_live=(),
-          slack=SLACK_SECONDS):
+          may_have_notes=False, slack=SLACK_SECONDS):
     """All complaints about an instance.
 
     `runtime` is its runtime directory, `pid` its manager or None; `namespaces` are living namespaces (descriptors, or
     objects with `fd`) that were given to it, `registered` those of which it has said that they are registered, and
     `may_live` inode numbers of others. `quiet` is a Quiet of this manager, made before anything was pinned; `cgroups`
-    the paths of control groups that it was offered."""
+    the paths of control groups that it was offered. `may_have_notes`: control groups may be noted as busy."""
     found = list(hard_problems(runtime, (*namespaces, *registered)))
     if found:
         return found
-    return lasting(lambda: soft_problems(runtime, pid, namespaces, registered, quiet, cgroups, is_own, may_live),
+    return lasting(lambda: soft_problems(runtime, pid, namespaces, registered, quiet, cgroups, is_own, may_live,
+                                         may_have_notes),
                    RELEASE_SECONDS + slack)
 
 

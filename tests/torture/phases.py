@@ -12,7 +12,7 @@ AGAIN_SECONDS = 5
 
 class Result:
     def __init__(self):
-        self.problems, self.hits, self.outcome, self.trace = [], [], None, []
+        self.problems, self.hits, self.outcome, self.trace = [], [], None, {}
 
 
 def warm_up(rig, kind, name):
@@ -36,6 +36,8 @@ def end(rig, *subjects, quiet=True):
     for one in subjects:
         found += one.after_death()
         one.remove()
+    if any(one.NOTES for one in subjects):
+        found += list(invariants.note_problems(rig.runtime))
     nslib.reap_children()
     nslib.CHILDREN.clear()
     return found
@@ -91,8 +93,9 @@ def ask_again(rig, subject, state):
 
 
 def survive(rig, result, fault):
-    """The manager must not end but by a kill."""
-    rig.settle(2)
+    """The manager must not end but by a kill. What fails again and again does so for a moment only, or else the workers
+    would all end, which is too much for any manager."""
+    rig.settle(0.15 if fault.action.startswith('sticky') else 2)
     if rig.injector:
         result.hits = list(rig.injector.poll())
     if rig.runs():

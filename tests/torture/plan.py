@@ -7,9 +7,8 @@ import random
 from injector import Fault
 from phases import DISKS, carry_out
 from subjects import CALLS, RELEASES
-from system_calls import LASTING
+from system_calls import LASTING, ROLES
 
-ROLES = ('worker', 'manager', 'helper')
 STARTS = ('empty', 'full', 'crash')
 ROOMS = {'inodes': 12, 'pages': 6}
 FURTHEST_SECOND_KILL = 40
@@ -57,8 +56,9 @@ def actions(phase, call, dice):
 class Group:
     """The cases of one (phase, subject, role), in a shuffled order; those that need one get a trace at first use."""
 
-    def __init__(self, level, phase, subject, role, dice):
-        self.prefix = '%s/%s/%s' % (level, phase, subject)
+    def __init__(self, traces, phase, subject, role, dice):
+        self.traces = traces
+        self.prefix = '%s/%s/%s' % (traces.level, phase, subject)
         self.phase, self.subject, self.role, self.dice = phase, subject, role, dice
         self.names = None
 
@@ -74,13 +74,13 @@ class Group:
     def faults(self, rig, prefix, subject):
         phase = 'call' if self.phase in ('repeat', 'locked') else self.phase
         return ['%s/%s/%s/%s' % (prefix, self.role, call.key, action)
-                for call in trace(rig, phase, subject, self.role) for action in actions(self.phase, call, self.dice)]
+                for call in self.traces.calls(rig, phase, subject, self.role) for action in actions(self.phase, call, self.dice)]
 
     def repairs(self, rig):
         """After a death at some calls in the second half, where most has been made."""
-        calls = trace(rig, 'call', self.subject, 'worker')
+        calls = self.traces.calls(rig, 'call', self.subject, 'worker')
         found = []
-        for call in self.dice.sample(calls[len(calls) // 3:], 3):
+        for call in random.Random(self.prefix).sample(calls[len(calls) // 3:], 3):
             subject = '%s@%s' % (self.subject, call.key)
             found += self.faults(rig, '%s@%s' % (self.prefix, call.key), subject)
         return found
@@ -91,19 +91,37 @@ class Group:
         return Case(self.names.pop()) if self.names else None
 
 
-def trace(rig, phase, subject, role):
-    """The system calls of the role in a run without a fault."""
-    result = carry_out(rig, phase, subject, Fault(role))
-    if result.problems:
-        raise AssertionError('%s/%s without a fault: %s' % (phase, subject, result.problems))
-    return result.trace
+class Untraceable(Exception):
+    """Something is wrong without a fault already, or with no other than the one that the subject is about."""
+
+
+class Traces:
+    """The system calls of runs without a fault: each run gives those of all roles."""
+
+    def __init__(self, level):
+        self.level, self.known = level, {}
+
+    def calls(self, rig, phase, subject, role):
+        if (phase, subject) not in self.known:
+            name = '%s/%s/%s/worker//none' % (self.level, phase, subject)
+            result = Case(name).run(rig)
+            self.known[phase, subject] = result.trace
+            if result.problems:
+                raise Untraceable(name, result.problems)
+        return self.known[phase, subject].get(role, [])
 
 
 class Plan:
-    def __init__(self, level, seed, only=''):
-        self.dice = random.Random('%s %s' % (seed, level))
+    """The groups of one job: all of a (phase, subject) are of the same."""
+
+    def __init__(self, level, seed, only='', share=0, shares=1):
+        self.dice = random.Random('%s %s %s' % (seed, level, share))
         chosen = [one for one in groups(level) if '/'.join(filter(None, one)).startswith(only)]
-        self.groups = [Group(level, *one, random.Random('%s %s %s' % (seed, level, one))) for one in chosen]
+        subjects = sorted({one[:2] for one in chosen})
+        own = {one for number, one in enumerate(subjects) if number % shares == share}
+        traces = Traces(level)
+        self.groups = [Group(traces, *one, random.Random('%s %s %s' % (seed, level, one)))
+                       for one in chosen if one[:2] in own]
 
     def next(self, rig):
         """One case of a group that is chosen at random, so that each has its share; None: all are done."""

@@ -193,7 +193,8 @@ class Rig:
         pinned = any(one.PINS for one in subjects if one.fds)
         return invariants.check(self.runtime, self.instance.pid if self.runs() else None,
                                 [fd for fd in living if fd not in known], known,
-                                None if pinned or not quiet else self.quiet, paths)
+                                None if pinned or not quiet else self.quiet, paths,
+                                may_have_notes=any(one.NOTES for one in subjects))
 
 
 def isolate():

@@ -11,9 +11,10 @@ class Subject:
     anything else is a complaint."""
     EXISTS = ()      # answers to the same call once the thing is there
     PINS = False     # the manager may keep descriptors for it
+    NOTES = False    # there may be notes of what is left to do
 
     def __init__(self):
-        self.fds, self.paths, self.owners = [], [], []
+        self.fds, self.paths, self.owners, self.known = [], [], [], []
 
     def keep(self, fd):
         self.fds.append(fd)
@@ -25,7 +26,7 @@ class Subject:
 
     def registered(self):
         """Those that certainly are, before the call."""
-        return []
+        return [fd for fd in self.known if fd in self.fds]
 
     def lose(self, fd):
         os.close(fd)
@@ -95,10 +96,7 @@ class Below(Allocation):
         self.keep(self.parent.fd)
         self.fd = self.keep(nslib.make_userns(0, parent=self.parent.fd))
         self.name = nslib.uniq('t')
-        self.owners = [self.parent.fd, self.fd]
-
-    def registered(self):
-        return [self.parent.fd]
+        self.owners, self.known = [self.parent.fd, self.fd], [self.parent.fd]
 
 
 class Registration(Allocation):
@@ -122,14 +120,11 @@ class Addition(Subject):
     def prepare(self, rig):
         self.one = nslib.allocate()
         self.fd = self.keep(self.one.fd)
-        self.owners = [self.fd]
+        self.owners = self.known = [self.fd]
         self.bring(rig)
 
     def bring(self, rig):
         pass
-
-    def registered(self):
-        return [fd for fd in [self.fd] if fd in self.fds]
 
 
 class Mount(Addition):
@@ -200,7 +195,7 @@ class Veth(Addition):
 
 
 class Tap(Addition):
-    EXISTS = ('System:EEXIST', 'System:EBUSY')
+    EXISTS = ('ok', 'System:EEXIST', 'System:EBUSY')
 
     def call(self):
         return NET, {UFD: 0, 'mode': 'tap'}, [self.fd]
@@ -217,7 +212,7 @@ class Full(Addition):
     def prepare(self, rig):
         self.one = nslib.allocate(delegateContainerRanges=2)
         self.fd = self.keep(self.one.fd)
-        self.owners = [self.fd]
+        self.owners = self.known = [self.fd]
         self.network = self.keep(nslib.make_netns(self.fd))
         self.path = make_cgroup()
         os.mkdir(os.path.join(self.path, 'below'))
@@ -250,6 +245,7 @@ class Full(Addition):
 
 class Busy(Addition):
     """A cgroup with a process in it outlives the release; it goes after the process."""
+    NOTES = True
 
     def bring(self, rig):
         self.path = make_cgroup()

@@ -52,6 +52,7 @@ MULTIPLEXED = {
     ('fcntl', F_DUPFD): ('EMFILE',), ('fcntl', F_DUPFD_CLOEXEC): ('EMFILE',), ('fcntl', F_SETLK): ('ENOLCK',),
     ('fcntl', F_SETLKW): ('EINTR', 'ENOLCK'), ('fcntl', F_OFD_SETLKW): ('EINTR', 'ENOLCK'),
 }
+ROLES = ('worker', 'manager', 'helper')
 # Those that last: a full table or disk is still full a moment later. A signal is not.
 LASTING = ('EMFILE', 'ENOMEM', 'ENOSPC', 'EIO', 'EAGAIN')
 
@@ -77,8 +78,12 @@ class SystemCall:
 
 
 def parse_trace(words):
-    counted = {}
-    return [SystemCall(word, counted) for word in words]
+    """Role -> its system calls."""
+    found = {}
+    for role in ROLES:
+        counted = {}
+        found[role] = [SystemCall(word[1:], counted) for word in words if word[0] == role[0]]
+    return found
 
 
 def number_of_error(name):

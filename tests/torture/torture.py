@@ -12,7 +12,7 @@ for room in ('conformance', 'system'):
     sys.path.insert(0, os.path.join(os.path.dirname(HERE), room))
 import nslib  # noqa: E402
 from harness import SKIPPED, Setting  # noqa: E402
-from plan import Case, Plan  # noqa: E402
+from plan import Case, Plan, Untraceable  # noqa: E402
 from rig import Rig, isolate  # noqa: E402
 
 # At the level quarantine ranges run out, and logs grow.
@@ -23,13 +23,12 @@ class Tally:
     """What became of the cases of one job."""
 
     def __init__(self):
-        self.kinds, self.missed, self.failures, self.setbacks = collections.Counter(), 0, [], []
+        self.kinds, self.missed, self.failures = collections.Counter(), 0, []
 
     def add(self, other):
         self.kinds += other.kinds
         self.missed += other.missed
         self.failures += other.failures
-        self.setbacks += other.setbacks
 
 
 class Job:
@@ -63,21 +62,20 @@ class Job:
         self.rig = None
 
     def sweep(self):
-        plan = Plan(self.level, self.options.seed, self.options.only)
-        number = 0
+        plan = Plan(self.level, self.options.seed, self.options.only, self.share, self.shares)
         while time.monotonic() < self.end:
             try:
                 case = plan.next(self.ready())
-            except Exception as error:
-                # Without a fault: nothing of this kind can be tried.
-                self.tally.setbacks.append(str(error) + traceback.format_exc(limit=-3))
-                self.drop()
+            except Untraceable as error:
+                self.fail(*error.args)
                 continue
             if case is None:
                 return
-            number += 1
-            if number % self.shares == self.share:
-                self.carry_out(case)
+            self.carry_out(case)
+
+    def fail(self, name, problems):
+        self.tally.failures.append((name, problems))
+        self.drop()
 
     def repeat_cases(self):
         for name in self.options.case:
@@ -100,8 +98,7 @@ class Job:
         if self.options.verbose or problems:
             tell(case, hits, outcome, problems, rig.said() if problems else '')
         if problems:
-            self.tally.failures.append((case.name, problems))
-            self.drop()
+            self.fail(case.name, problems)
 
 
 def tell(case, hits, outcome, problems, log):
@@ -150,14 +147,12 @@ def report(options, total, broken, seconds):
     for kind, count in sorted(total.kinds.items()):
         print('  %6d  %s' % (count, kind))
     print('  %6d  in all; in %d the call was not reached' % (sum(total.kinds.values()), total.missed))
-    for setback in sorted(set(total.setbacks)):
-        print('cannot be tried: ' + setback)
     for name, problems in total.failures:
         print('FAILED %s\n    %s' % (name, problems[0]))
     print('%d failures%s' % (len(total.failures), ', %d jobs broke' % broken if broken else ''))
     if total.failures:
         print('To see one again: %s %s --case=NAME' % (sys.argv[0], options.binaries))
-    return 1 if total.failures or broken or total.setbacks or not total.kinds else 0
+    return 1 if total.failures or broken or not total.kinds else 0
 
 
 def parse_options():
@@ -166,7 +161,7 @@ def parse_options():
     parser.add_argument('--service', help='directory of the service, if it is another one')
     parser.add_argument('--minutes', type=float, default=10)
     parser.add_argument('--seed', default=None, help='default: by the time')
-    parser.add_argument('--jobs', type=int, default=2 * os.cpu_count(), help='instances at a time')
+    parser.add_argument('--jobs', type=int, default=3 * os.cpu_count(), help='instances at a time')
     parser.add_argument('--levels', type=lambda text: text.split(','), default=['none', 'quarantine'])
     parser.add_argument('--only', default='', help='only groups PHASE/SUBJECT/ROLE that begin so')
     parser.add_argument('--case', action='append', help='one case by its name; may be given several times')

@@ -66,9 +66,16 @@ void Tracer::poll() {
         if (pid <= 0) return;
         if (WIFSTOPPED(status))
             stopped(pid, status);
-        else if (processes_.erase(pid) != 0)
-            printf("gone %d %d\n", pid, status);
+        else
+            ended(pid, status);
     }
+}
+
+void Tracer::ended(pid_t pid, int status) {
+    if (processes_.erase(pid) == 0) return;
+    printf("gone %d %d\n", pid, status);
+    // It may have been killed before it could tell of its last child.
+    for (const pid_t child : std::set<pid_t>(early_)) adopt(child, Role::kManager);
 }
 
 void Tracer::stopped(pid_t pid, int status) {
@@ -132,7 +139,7 @@ bool Tracer::counts(const Process& process, uint64_t call) {
 void Tracer::before(pid_t pid, Process& process, const __ptrace_syscall_info& info) {
     if (!fault_) return;
     const uint64_t call = info.entry.nr;
-    if (process.role == fault_->role && process.counts) note(process, info);
+    note(process, info);
     if (has_hit_) {
         if (sticky_ == call && counts(process, call)) return fail(pid, process);
         if (fault_->kill_later != 0 && process.role != Role::kManager && ++later_ == fault_->kill_later) {
@@ -184,7 +191,9 @@ void Tracer::go(pid_t pid, int signal) {
 
 void Tracer::note(const Process& process, const __ptrace_syscall_info& info) {
     if (!process.counts || trace_.size() > kLongestTrace) return;
-    trace_ += ' ' + std::to_string(info.entry.nr);
+    trace_ += ' ';
+    trace_ += *name_of(process.role);
+    trace_ += std::to_string(info.entry.nr);
     if (is_multiplexed(info.entry.nr)) trace_ += ':' + std::to_string(info.entry.args[1] & 0xffffffffU);
 }
 

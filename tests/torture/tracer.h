@@ -39,6 +39,7 @@ private:
         int error = 0;
     };
 
+    void ended(pid_t pid, int status);
     void stopped(pid_t pid, int status);
     void event(pid_t pid, int number);
     void adopt(pid_t child, Role parent);
