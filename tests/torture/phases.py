@@ -8,6 +8,8 @@ from subjects import CALLS, RELEASES, Allocation, Full
 
 # A call that met a dead one's remains may be refused for as long as these are being taken back.
 AGAIN_SECONDS = 5
+# Format and epoch, see src/ranges/bit_file.h.
+BIT_FILE_HEAD = 16
 
 
 class Result:
@@ -123,7 +125,8 @@ def call(rig, name, fault):
 def refill(rig, name, fault):
     """The same where no range is marked ahead, so that the worker has to do so, and others after it."""
     with contextlib.suppress(FileNotFoundError), open(os.path.join(rig.runtime, 'nsresource/fresh'), 'r+b') as file:
-        file.write(bytes(os.fstat(file.fileno()).st_size))
+        file.seek(BIT_FILE_HEAD)
+        file.write(bytes(os.fstat(file.fileno()).st_size - BIT_FILE_HEAD))
     return call(rig, name, fault)
 
 

@@ -57,7 +57,7 @@ class Rig:
     def start(self):
         self.launch()
         if not self.comes_up():
-            raise AssertionError('the service does not start:\n' + self.instance.text()[-1500:])
+            raise AssertionError('the service does not start:\n%s\n%s' % (self.instance.text()[-1500:], self.picture()))
         self.settle()
         if self.quiet is None:
             self.quiet = invariants.Quiet(self.instance.pid)
@@ -80,6 +80,12 @@ class Rig:
 
     def processes(self):
         return [pid for pid in invariants.processes_about(self.runtime + '\0') if state_of(pid) not in (None, 'Z')]
+
+    def picture(self):
+        """What each process of it is doing."""
+        return '\n'.join('process %d (%s): state %s, system call %s' % (
+            pid, invariants.read_or_nothing('/proc/%d/comm' % pid).strip(), state_of(pid), self.instance.system_call(pid))
+            for pid in self.processes())
 
     def kill(self):
         if self.runs():

@@ -5,6 +5,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <cstdio>
 
 #include "registers.h"
@@ -17,8 +18,16 @@ constexpr size_t kLongestTrace = 1U << 20;
 
 void* as_data(unsigned long value) { return reinterpret_cast<void*>(value); }
 
-/// A call whose meaning, and so what it may fail with, depends on its second argument.
-bool is_multiplexed(uint64_t call) { return call == SYS_ioctl || call == SYS_fcntl; }
+/// What a call may fail with can depend on more than its name: on its second argument, or on what its descriptor is.
+std::string detail(pid_t pid, const __ptrace_syscall_info& info) {
+    const uint64_t call = info.entry.nr;
+    if (call == SYS_ioctl || call == SYS_fcntl) return ':' + std::to_string(info.entry.args[1] & 0xffffffffU);
+    if (call != SYS_read && call != SYS_write && call != SYS_writev) return {};
+    const std::string path = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(info.entry.args[0]);
+    char target[256];
+    const ssize_t length = readlink(path.c_str(), target, sizeof target);
+    return length > 0 && target[0] != '/' ? ":0" : "";
+}
 
 }  // namespace
 
@@ -139,7 +148,7 @@ bool Tracer::counts(const Process& process, uint64_t call) {
 void Tracer::before(pid_t pid, Process& process, const __ptrace_syscall_info& info) {
     if (!fault_) return;
     const uint64_t call = info.entry.nr;
-    note(process, info);
+    note(pid, process, info);
     if (has_hit_) {
         if (sticky_ == call && counts(process, call)) return fail(pid, process);
         if (fault_->kill_later != 0 && process.role != Role::kManager && ++later_ == fault_->kill_later) {
@@ -189,12 +198,11 @@ void Tracer::go(pid_t pid, int signal) {
     ptrace(PTRACE_SYSCALL, pid, nullptr, as_data(static_cast<unsigned long>(signal)));
 }
 
-void Tracer::note(const Process& process, const __ptrace_syscall_info& info) {
+void Tracer::note(pid_t pid, const Process& process, const __ptrace_syscall_info& info) {
     if (!process.counts || trace_.size() > kLongestTrace) return;
     trace_ += ' ';
     trace_ += *name_of(process.role);
-    trace_ += std::to_string(info.entry.nr);
-    if (is_multiplexed(info.entry.nr)) trace_ += ':' + std::to_string(info.entry.args[1] & 0xffffffffU);
+    trace_ += std::to_string(info.entry.nr) + detail(pid, info);
 }
 
 }  // namespace nsr::injector

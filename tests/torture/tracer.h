@@ -50,7 +50,7 @@ private:
     void act(pid_t pid, Process& process, uint64_t call);
     void fail(pid_t pid, Process& process);
     void go(pid_t pid, int signal = 0);
-    void note(const Process& process, const __ptrace_syscall_info& info);
+    void note(pid_t pid, const Process& process, const __ptrace_syscall_info& info);
 
     std::map<pid_t, Process> processes_;
     /// Children that stopped before their parent's stop told of them.
