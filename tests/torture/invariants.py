@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What must hold of an instance at any time, or within a bound: plain functions, for every test with the real daemon.
 
-check() looks at all of it and gives a list of complaints, which is empty where all is well. A complaint about something
-that may never be, not for a moment, is given at once; the others only when they are still true at the end of the bound."""
+check() looks at all of it and gives a list of complaints, which is empty where all is well. A complaint about what may
+never be, not for a moment, is given at once; the others only when they are still true at the end of the bound."""
 import collections, contextlib, json, os, re, struct, sys, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 for room in ('conformance', 'system'):
     sys.path.insert(0, os.path.join(os.path.dirname(HERE), room))
 import nslib  # noqa: E402
-from process import processes_about, read, state_of  # noqa: E402
+from process import PATIENCE, processes_about, read, state_of  # noqa: E402
 
 # How long a record may outlive its namespace, and how much later a loaded machine may get round to it.
 RELEASE_SECONDS = 1.0
-SLACK_SECONDS = 4.0
+# An emulated machine is slower by this.
+PACE = PATIENCE / 30
+SLACK_SECONDS = 4.0 * PACE
 POOLS = (nslib.DYNAMIC, nslib.CONTAINER)
 # See doc/architecture.md: entry 0 of the journal is its head, the bodies follow behind the states.
 JOURNAL_SLOTS, JOURNAL_ENTRY = 256, 32
@@ -138,9 +140,10 @@ def ancestors(namespace):
 
 
 def twice_problems(registry, namespaces=()):
-    """No id in two registrations; but a range of an inner namespace may lie in what its outer one has delegated to it."""
+    """No id in two registrations; but a range of an inner namespace may lie in what its outer one has delegated."""
     above = {inode_of(one): ancestors(one) for one in namespaces}
-    held = [(record['start'], record['size'], inode) for inode, record in registry.entries.items() if has_own_range(record)]
+    held = [(record['start'], record['size'], inode) for inode, record in registry.entries.items()
+            if has_own_range(record)]
     held.sort()
     for (start, size, inode), (other, _, other_inode) in zip(held, held[1:]):
         if start + size > other:
@@ -191,11 +194,11 @@ def unfinished_problems(runtime):
 
 def note_problems(runtime):
     """Notes of work that is left to do, and entries that could not be read."""
+    top = os.path.join(runtime, 'nsresource')
     for directory in ('cgroups', 'walks', 'broken'):
-        with contextlib.suppress(FileNotFoundError):
-            for place, _, names in os.walk(os.path.join(runtime, 'nsresource', directory)):
-                for name in names:
-                    yield 'there is %s' % os.path.relpath(os.path.join(place, name), os.path.join(runtime, 'nsresource'))
+        for place, _, names in os.walk(os.path.join(top, directory)):
+            for name in names:
+                yield 'there is %s' % os.path.relpath(os.path.join(place, name), top)
 
 
 # ---------------------------------------------------------------- processes and descriptors

@@ -7,9 +7,10 @@ from injector import Fault
 from subjects import CALLS, RELEASES, Allocation, Full
 
 # A call that met a dead one's remains may be refused for as long as these are being taken back.
-AGAIN_SECONDS = 5
+AGAIN_SECONDS = 5 * invariants.PACE
 # Format and epoch, see src/ranges/bit_file.h.
 BIT_FILE_HEAD = 16
+HIT_SECONDS = invariants.PACE
 
 
 class Result:
@@ -97,7 +98,7 @@ def ask_again(rig, subject, state):
 def survive(rig, result, fault):
     """The manager must not end but by a kill. What fails again and again does so for a moment only, or else the workers
     would all end, which is too much for any manager."""
-    rig.settle(0.15 if fault.action.startswith('sticky') else 2)
+    rig.settle(0.15 if fault.action.startswith('sticky') else 2 * invariants.PACE)
     if rig.injector:
         result.hits = list(rig.injector.poll())
     if rig.runs():
@@ -141,7 +142,7 @@ def repeat(rig, name, fault, locked=False):
     rig.settle()
     rig.injector.arm(Fault(fault.role, fault.call, 'hold'))
     first.send(*subject.call())
-    result.hits = list(rig.injector.wait_for_hit(1))
+    result.hits = list(rig.injector.wait_for_hit(HIT_SECONDS))
     with stranger(rig) if locked else contextlib.nullcontext():
         for hit in result.hits:
             os.kill(hit[1], signal.SIGKILL)
@@ -152,7 +153,7 @@ def repeat(rig, name, fault, locked=False):
     result.outcome = rig.reply(second) if first_outcome == 'closed' else first_outcome
     first.close()
     second.close()
-    rig.settle(2)
+    rig.settle(2 * invariants.PACE)
     result.problems += judge_repeated(rig, subject, first_outcome, result.outcome)
     result.problems += end(rig, subject)
     return result
@@ -193,9 +194,9 @@ def repair(rig, name, fault):
     rig.settle()
     rig.injector.arm(Fault('worker', first, 'hold'))
     connection = rig.connect()
-    rig.settle(0.05)
+    rig.settle(0.05 * invariants.PACE)
     connection.send(*subject.call())
-    held = list(rig.injector.wait_for_hit(1))
+    held = list(rig.injector.wait_for_hit(HIT_SECONDS))
     rig.injector.arm(fault)
     for hit in held:
         os.kill(hit[1], signal.SIGKILL)
@@ -216,7 +217,7 @@ def release(rig, name, fault):
     rig.settle()
     rig.injector.arm(fault)
     subject.close()
-    invariants.lasting(lambda: invariants.Registry(rig.runtime).files, 1.5)
+    invariants.lasting(lambda: invariants.Registry(rig.runtime).files, 1.5 * invariants.PACE)
     survive(rig, result, fault)
     result.problems += end(rig, subject)
     return result
@@ -255,13 +256,13 @@ def crash(rig):
     rig.injector.arm(Fault('worker', 'flock.1', 'hold'))
     with nslib.Conn() as connection:
         connection.send(*half.call())
-        rig.injector.wait_for_hit(1)
+        rig.injector.wait_for_hit(HIT_SECONDS)
     return half
 
 
 def survive_start(rig, result, up):
     if up:
-        rig.settle(2)
+        rig.settle(2 * invariants.PACE)
     result.hits = list(rig.injector.poll())
     if up and rig.runs():
         result.trace = rig.injector.disarm()
@@ -282,7 +283,7 @@ def stop(rig, name, fault):
     rig.settle()
     rig.injector.arm(fault)
     os.kill(rig.instance.pid, signal.SIGTERM)
-    end_of_patience = time.monotonic() + 15
+    end_of_patience = time.monotonic() + 15 * invariants.PACE
     while rig.runs() and time.monotonic() < end_of_patience:
         rig.injector.poll()
         rig.instance.take_notes()
@@ -317,7 +318,7 @@ def full_disk(rig, name, room, fill):
         result.problems += list(invariants.hard_problems(rig.runtime, subject.living()))
     finally:
         shutil.rmtree(filler)
-    rig.settle(2)
+    rig.settle(2 * invariants.PACE)
     if not rig.runs():
         result.problems.append('the manager has ended, with status %s' % rig.revive())
     result.problems += judge(rig, subject, result.outcome)

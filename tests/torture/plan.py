@@ -44,10 +44,12 @@ class Case:
         return carry_out(rig, self.phase, self.subject, self.fault)
 
 
-def actions(phase, call, dice):
+def actions(phase, call, dice, only_kills):
     if phase in ('repeat', 'locked'):
         return ['kill']
     found = ['kill', 'kill-return', 'kill+%d' % dice.randint(1, FURTHEST_SECOND_KILL)]
+    if only_kills:
+        return found
     found += ['error:' + error for error in call.errors]
     found += ['sticky:' + error for error in call.errors if error in LASTING]
     return found
@@ -74,7 +76,8 @@ class Group:
     def faults(self, rig, prefix, subject):
         phase = 'call' if self.phase in ('repeat', 'locked') else self.phase
         return ['%s/%s/%s/%s' % (prefix, self.role, call.key, action)
-                for call in self.traces.calls(rig, phase, subject, self.role) for action in actions(self.phase, call, self.dice)]
+                for call in self.traces.calls(rig, phase, subject, self.role)
+                for action in actions(self.phase, call, self.dice, self.traces.only_kills)]
 
     def repairs(self, rig):
         """After a death at some calls in the second half, where most has been made."""
@@ -98,8 +101,8 @@ class Untraceable(Exception):
 class Traces:
     """The system calls of runs without a fault: each run gives those of all roles."""
 
-    def __init__(self, level):
-        self.level, self.known = level, {}
+    def __init__(self, level, only_kills):
+        self.level, self.only_kills, self.known = level, only_kills, {}
 
     def calls(self, rig, phase, subject, role):
         if (phase, subject) not in self.known:
@@ -114,12 +117,13 @@ class Traces:
 class Plan:
     """The groups of one job: all of a (phase, subject) are of the same."""
 
-    def __init__(self, level, seed, only='', share=0, shares=1):
+    def __init__(self, level, seed, only='', share=0, shares=1, only_kills=False):
         self.dice = random.Random('%s %s %s' % (seed, level, share))
-        chosen = [one for one in groups(level) if '/'.join(filter(None, one)).startswith(only)]
+        chosen = [one for one in groups(level) if '/'.join(filter(None, one)).startswith(only)
+                  and not (only_kills and one[0] in DISKS)]
         subjects = sorted({one[:2] for one in chosen})
         own = {one for number, one in enumerate(subjects) if number % shares == share}
-        traces = Traces(level)
+        traces = Traces(level, only_kills)
         self.groups = [Group(traces, *one, random.Random('%s %s %s' % (seed, level, one)))
                        for one in chosen if one[:2] in own]
 

@@ -8,8 +8,9 @@ from injector import Fault, Injector
 
 RUNTIME_FILE_SYSTEM = 'size=4m,nr_inodes=600,mode=755'
 # The service kills what takes longer than 30 s.
-REPLY_SECONDS = 40
-QUIET_SECONDS = 5
+REPLY_SECONDS = 40 * invariants.PACE
+QUIET_SECONDS = 5 * invariants.PACE
+START_SECONDS = 20 * invariants.PACE
 SYS_RECVMSG, SYS_EPOLL = 47, (232, 281, 441)
 
 
@@ -44,7 +45,7 @@ class Rig:
         self.injector.run()
         self.warm = set()
 
-    def comes_up(self, timeout=20):
+    def comes_up(self, timeout=START_SECONDS):
         """Whether it says READY=1; False: it ended, or took too long."""
         end = time.monotonic() + timeout
         while time.monotonic() < end and self.runs():
@@ -84,8 +85,8 @@ class Rig:
     def picture(self):
         """What each process of it is doing."""
         return '\n'.join('process %d (%s): state %s, system call %s' % (
-            pid, invariants.read_or_nothing('/proc/%d/comm' % pid).strip(), state_of(pid), self.instance.system_call(pid))
-            for pid in self.processes())
+            pid, invariants.read_or_nothing('/proc/%d/comm' % pid).strip(), state_of(pid),
+            self.instance.system_call(pid)) for pid in self.processes())
 
     def kill(self):
         if self.runs():
@@ -193,6 +194,18 @@ class Rig:
         return ['the log has "%s"' % sign for sign in SIGNS_OF_BUGS if sign in said]
 
     def check(self, subjects=(), quiet=True):
+        found = self.check_instance(subjects, quiet)
+        if not found and self.level == 'enforce' and not any(one.fds for one in subjects):
+            found = invariants.lasting(self.policy_problems, invariants.SLACK_SECONDS)
+        return found
+
+    def policy_problems(self):
+        """Once all namespaces are dead, the maps of the kernel policy are empty."""
+        for name, content in self.instance.pins.content().items():
+            if content:
+                yield 'the map %s of the policy has %d entries' % (name, len(content))
+
+    def check_instance(self, subjects, quiet):
         living = [fd for one in subjects for fd in one.living()]
         known = [fd for one in subjects for fd in one.registered()]
         paths = [path for one in subjects for path in one.paths]

@@ -50,7 +50,8 @@ F_DUPFD, F_SETLK, F_SETLKW, F_OFD_SETLKW, F_DUPFD_CLOEXEC = 0, 6, 7, 38, 1030
 # 0 stands for a descriptor that is no file: it neither breaks nor fills up.
 MULTIPLEXED = {
     ('read', 0): (), ('write', 0): ('EINTR',), ('writev', 0): ('EINTR',),
-    ('ioctl', NS_GET_USERNS): NEW_DESCRIPTOR, ('ioctl', NS_GET_PARENT): NEW_DESCRIPTOR, ('ioctl', TUNSETIFF): ('ENOMEM',),
+    ('ioctl', NS_GET_USERNS): NEW_DESCRIPTOR, ('ioctl', NS_GET_PARENT): NEW_DESCRIPTOR,
+    ('ioctl', TUNSETIFF): ('ENOMEM',),
     ('fcntl', F_DUPFD): ('EMFILE',), ('fcntl', F_DUPFD_CLOEXEC): ('EMFILE',), ('fcntl', F_SETLK): ('ENOLCK',),
     ('fcntl', F_SETLKW): ('EINTR', 'ENOLCK'), ('fcntl', F_OFD_SETLKW): ('EINTR', 'ENOLCK'),
 }

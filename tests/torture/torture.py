@@ -62,7 +62,8 @@ class Job:
         self.rig = None
 
     def sweep(self):
-        plan = Plan(self.level, self.options.seed, self.options.only, self.share, self.shares)
+        plan = Plan(self.level, self.options.seed, self.options.only, self.share, self.shares,
+                    self.options.kills)
         while time.monotonic() < self.end:
             try:
                 case = plan.next(self.ready())
@@ -91,7 +92,7 @@ class Job:
             problems, hits, outcome = result.problems, result.hits, result.outcome
             problems = problems + rig.bug_problems()
         except Exception as error:
-            problems, hits, outcome = ['%s: %s' % (type(error).__name__, error), traceback.format_exc(limit=-4)], [], None
+            problems, hits, outcome = ['%s: %s' % (type(error).__name__, error)], [], traceback.format_exc(limit=-4)
         self.tally.kinds[case.kind] += 1
         if hasattr(case.fault, 'role') and not hits:
             self.tally.missed += 1
@@ -103,8 +104,8 @@ class Job:
 
 def tell(case, hits, outcome, problems, log):
     lines = ['%s %s' % ('FAILED' if problems else 'passed', case.name)]
-    lines.append('    hit: %s; answer: %s' % (', '.join('%s %s in %s' % (word, call, role) for word, _, call, role in hits)
-                                              or 'nothing', outcome))
+    met = ', '.join('%s %s in %s' % (word, call, role) for word, _, call, role in hits)
+    lines.append('    %s; answer: %s' % (met or 'nothing was hit', outcome))
     lines += ['    ' + problem for problem in problems]
     lines += ['    | ' + line for line in log.strip().split('\n')[-12:]] if log else []
     os.write(1, ('\n'.join(lines) + '\n').encode())
@@ -164,6 +165,7 @@ def parse_options():
     parser.add_argument('--jobs', type=int, default=3 * os.cpu_count(), help='instances at a time')
     parser.add_argument('--levels', type=lambda text: text.split(','), default=['none', 'quarantine'])
     parser.add_argument('--only', default='', help='only groups PHASE/SUBJECT/ROLE that begin so')
+    parser.add_argument('--kills', action='store_true', help='only kills, no errors and no full disks')
     parser.add_argument('--case', action='append', help='one case by its name; may be given several times')
     parser.add_argument('--verbose', action='store_true', help='tell of each case')
     options = parser.parse_args()
@@ -174,6 +176,13 @@ def parse_options():
         options.levels, options.minutes = sorted({name.partition('/')[0] for name in options.case}), 60
         options.jobs = len(options.levels)
     return options
+
+
+def make_jobs(options, end):
+    """As many of each level, which share its groups of cases."""
+    levels = len(options.levels)
+    each = max(options.jobs // levels, 1)
+    return [Job(options, options.levels[number % levels], number // levels, each, end) for number in range(each * levels)]
 
 
 def why_not(options):
@@ -194,11 +203,7 @@ def main():
     Setting.bin = options.service
     nslib.CFG['scale'] = 1.0
     begun = time.monotonic()
-    jobs = max(options.jobs, len(options.levels))
-    shares = [sum(1 for job in range(jobs) if job % len(options.levels) == level) for level in range(len(options.levels))]
-    started = [start_job(Job(options, options.levels[job % len(options.levels)], job // len(options.levels),
-                             shares[job % len(options.levels)], begun + 60 * options.minutes)) for job in range(jobs)]
-    total, broken = collect(started)
+    total, broken = collect([start_job(job) for job in make_jobs(options, begun + 60 * options.minutes)])
     sys.exit(report(options, total, broken, time.monotonic() - begun))
 
 
