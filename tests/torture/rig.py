@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """An instance on a small file system of its own, with an injector at it, which serves many cases."""
-import contextlib, ctypes, os, shutil, signal, struct, time
+import contextlib, os, shutil, signal, tempfile, time
 
 import invariants, nslib
 from harness import SIGNS_OF_BUGS, Instance, state_of, wait_until
-from injector import Fault, Injector
+from injector import Injector
 
 RUNTIME_FILE_SYSTEM = 'size=4m,nr_inodes=600,mode=755'
 # The service kills what takes longer than 30 s.
@@ -19,10 +19,6 @@ def stand_still():
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-class Ended(Exception):
-    """The manager has ended by itself."""
-
-
 class Rig:
     def __init__(self, injector, level, service):
         self.program, self.level = injector, level
@@ -31,7 +27,6 @@ class Rig:
         nslib.mount('nsr-torture', self.runtime, 'tmpfs', data=RUNTIME_FILE_SYSTEM)
         self.injector = self.quiet = None
         self.log_at = 0
-        self.cold = set()
         self.cases = 0
 
     # ---------------------------------------------------------------- life
@@ -171,13 +166,6 @@ class Rig:
             if own:
                 connection.close()
 
-    def trace(self, role, act):
-        """The system calls of the role while something is done."""
-        self.injector.arm(Fault(role))
-        act()
-        self.settle()
-        return self.injector.disarm()
-
     # ---------------------------------------------------------------- looking
     def mark(self):
         """What the log says from here on."""
@@ -216,7 +204,21 @@ class Rig:
                                 may_have_notes=any(one.NOTES for one in subjects))
 
 
+# What a host has of users: little, and the same in each run, whatever else goes on here.
+HOST_FILES = {'/etc/nsswitch.conf': 'passwd: files\ngroup: files\n', '/etc/passwd': 'root:x:0:0::/root:/bin/sh\n',
+              '/etc/group': 'root:x:0:\n', '/etc/subuid': '', '/etc/subgid': ''}
+
+
 def isolate():
-    """File systems and networks of this process and its children are theirs alone, and go with them."""
+    """File systems, networks and users of this process and its children are theirs alone, and go with them."""
     nslib.unshare(nslib.CLONE_NEWNS | nslib.CLONE_NEWNET)
     nslib.mount('none', '/', None, nslib.MS_REC | nslib.MS_PRIVATE)
+    with tempfile.TemporaryDirectory(prefix='nsr-torture.', dir='/dev/shm') as scratch:
+        for path, text in HOST_FILES.items():
+            own = os.path.join(scratch, os.path.basename(path))
+            with open(own, 'w') as file:
+                file.write(text)
+            if os.path.exists(path):
+                nslib.mount(own, path, None, nslib.MS_BIND)
+    if os.path.isdir('/run/systemd/userdb'):
+        nslib.mount('nsr-torture', '/run/systemd/userdb', 'tmpfs')
