@@ -2,6 +2,8 @@
 """Makes a sequence that shows a difference shorter: by leaving out steps, each time with a fresh instance."""
 import json, os, re, subprocess, sys, tempfile, time
 
+MOST_PRINTED = 60
+
 
 def kind_of(text):
     """A difference without its numbers and names, so that another one is not taken for it."""
@@ -26,7 +28,7 @@ class Shrinking:
     def fails(self, steps):
         self.write(steps)
         argv = [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'model.py'), self.options.binaries,
-                '--level=' + self.options.level, '--replay=' + self.file.name, '--shrink=0']
+                '--level=' + self.options.level, '--forker=' + self.options.forker, '--replay=' + self.file.name, '--shrink=0']
         output = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace').stdout
         said = re.search(r'^DIFFERENCE at step \d+: (.*)', output, re.M)
         return bool(said) and kind_of(said[1]) == self.kind
@@ -58,4 +60,5 @@ def shrink(options, steps, text):
         shrinking.run()
     shrinking.write(shrinking.steps)
     print('%d of %d steps are left, in %s (for --replay):' % (len(shrinking.steps), len(steps), shrinking.file.name))
-    print('\n'.join(map(json.dumps, shrinking.steps)), flush=True)
+    if len(shrinking.steps) <= MOST_PRINTED:
+        print('\n'.join(map(json.dumps, shrinking.steps)), flush=True)

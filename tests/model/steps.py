@@ -32,10 +32,8 @@ def do_new(run, step):
     above = parent and parent.ns
     if above and not (above.record and above.record.start is not None and above.record.target == 0 and not parent.half):
         return  # nobody could be root there
-    # Only root of the host may map another's id.
-    mapped = (0, step['mapped'], 1) if step['mapped'] is not None else ()
     owner = above.record.start if above else step['user']
-    handle = run.world.new_namespace(step['user'], parent and parent.handle, mapped, step['stays'])
+    handle = run.world.new_namespace(step['user'], parent and parent.handle, step['mapped'], step['stays'])
     run.hold(step['ns'], Namespace(owner, above, step['mapped']), handle)
 
 

@@ -24,17 +24,21 @@ class Slot:
 
 
 class Trial:
-    def __init__(self, binaries, level):
+    def __init__(self, binaries, forker, level):
         self.reference = Reference(quarantine=level == 'quarantine')
         self.slots, self.held_below, self.last = {}, [], {}
         self.cgroups, self.processes, self.pins, self.crowd = {}, {}, [], []
         self.done, self.counts, self.slow = 0, collections.Counter(), 0
-        self.world = World(binaries, level)
+        self.spent = collections.Counter()
+        self.world = World(binaries, forker, level)
 
     def execute(self, steps):
         for self.done, step in enumerate(steps):
+            begin = time.monotonic()
             KINDS[step['do']][1](self, step)
             self.world.service.take_notes()
+            self.spent[step['do']] += time.monotonic() - begin
+            self.spent['n ' + step['do']] += 1
         self.done = len(steps)
         self.end()
 

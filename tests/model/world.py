@@ -40,7 +40,7 @@ class Pin:
 class World:
     RUN_SIZE, RUN_INODES = 32 << 20, 8192
 
-    def __init__(self, binaries, level):
+    def __init__(self, binaries, forker, level):
         nslib.unshare(nslib.CLONE_NEWNS | nslib.CLONE_NEWNET)
         nslib.mount('none', '/', None, MS_REC | MS_PRIVATE)
         harness.Setting.bin = binaries
@@ -52,7 +52,7 @@ class World:
         nslib.mount('nsr-model', self.run, 'tmpfs', 0, 'mode=755,size=%d,nr_inodes=%d' % (self.RUN_SIZE, self.RUN_INODES))
         self.cgroups = os.path.join(nslib.cgroup_root(), os.path.basename(self.scratch))
         os.mkdir(self.cgroups)
-        self.forker = Forker()
+        self.forker = Forker(forker)
         self.service = harness.Instance(enforcement=level, scratch=self.scratch, prepare=nslib.pdeathsig)
         self.pins = []
         self.service.start()
@@ -140,7 +140,7 @@ class World:
         return found[0] if found and found[0].get('usernsId') == handle.id else None
 
     # What users hold
-    def new_namespace(self, uid, parent=None, mapped=(), stays=False):
+    def new_namespace(self, uid, parent=None, mapped=None, stays=False):
         return Handle(*self.forker.user_namespace(uid, parent and parent.fd, mapped, stays))
 
     def drop(self, handle, keep_taps=False):
