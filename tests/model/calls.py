@@ -92,8 +92,8 @@ class Allocate(Naming):
             require(found['start'] == self.user, 'type self: start %d', found['start'])
             inside = inside if inside is not None else 0 if self.ns.parent else self.user
         record = Record(self.user, found['name'], found['start'], self.step['size'], inside or 0, delegates, own)
-        wrong = reference.allocated(self.ns, record)
-        require(not wrong, '%s', wrong)
+        taken = reference.allocated(self.ns, record)
+        require(not taken, 'ranges that were not to be had: %r', taken)
         self.check_maps(record)
         return record
 

@@ -12,7 +12,7 @@ class Shadow:
     """What is likely to be there, if all went well; only to make steps that have a sense."""
 
     def __init__(self):
-        self.there, self.delegating = {}, set()
+        self.there, self.delegating, self.named = {}, set(), set()
 
     def has(self, number):
         return number in self.there
@@ -32,16 +32,26 @@ class Shadow:
     def made(self, step):
         self.there[step['ns']] = step
         self.delegating.discard(step['ns'])
+        self.named.discard(step['ns'])
+
+    def registered(self, step):
+        self.named.add(step['ns'])
 
     def allocated(self, step):
+        self.registered(step)
         if step['delegates']:
             self.delegating.add(step['ns'])
+
+    def registration(self, random):
+        there = sorted(self.named & self.there.keys())
+        return random.choice(there) if there and random.random() < 0.93 else self.any_namespace(random)
 
     def drop(self, random, count):
         chosen = random.sample(sorted(self.there), min(count, len(self.there)))
         for number in chosen:
             del self.there[number]
             self.delegating.discard(number)
+            self.named.discard(number)
         return chosen
 
 

@@ -7,7 +7,9 @@ from nslib import GETGROUP, GETUSER, MEMBERSHIPS, SERVICE
 from reference import Namespace
 
 USERS = (0, 2001, 2002, 2003)
-NAMES = ('a', 'b', 'web', 'db-1', '_', 'x' * 16, 'x' * 17, 'y' * 22, 'y' * 23, '', '(cat)929', 'a.b', 'é')
+# Some are asked for by many, and some are unfit.
+CONTESTED = ('a', 'b', 'web', 'db-1', '_', 'x' * 16)
+UNFIT = ('x' * 18, 'y' * 22, 'y' * 23, '', '(cat)929', 'a.b', 'é')
 IFNAMES = (None, 'e0', 'e1', 'eth-long-name0')
 NAMESPACES, CGROUPS = 24, 30
 
@@ -50,7 +52,15 @@ def do_drop(run, step):
 
 # Calls
 def caller(random):
-    return 'owner' if random.random() < 0.8 else random.choice(USERS)
+    return 'owner' if random.random() < 0.88 else random.choice(USERS)
+
+
+def a_name(random, number):
+    """With mangleName or not."""
+    draw = random.random()
+    if draw < 0.15:
+        return dict(name=random.choice(UNFIT), mangle=random.random() < 0.7)
+    return dict(name='n%d' % number if draw < 0.65 else random.choice(CONTESTED), mangle=random.random() < 0.3)
 
 
 def make_allocate(random, shadow, number=None):
@@ -61,23 +71,26 @@ def make_allocate(random, shadow, number=None):
     if random.random() < 0.06:
         size, target, delegates = random.choice((
             (size + 1, target, delegates), (0, target, delegates), (size, 4294967294, delegates), (size, target, 17)))
-    step = dict(do='allocate', ns=shadow.any_namespace(random) if number is None else number, name=random.choice(NAMES),
-                mangle=random.random() < 0.4, size=size, target=target, own=own, delegates=delegates)
+    if number is None:
+        number = shadow.any_namespace(random)
+    step = dict(a_name(random, number), do='allocate', ns=number, size=size, target=target, own=own, delegates=delegates)
     step['as'] = caller(random)
     shadow.allocated(step)
     return [step]
 
 
 def make_register(random, shadow, number=None):
-    step = dict(do='register', ns=shadow.any_namespace(random) if number is None else number, name=random.choice(NAMES),
-                mangle=random.random() < 0.4)
+    if number is None:
+        number = shadow.any_namespace(random)
+    step = dict(a_name(random, number), do='register', ns=number)
     step['as'] = caller(random)
+    shadow.registered(step)
     return [step]
 
 
 def make_cgroup(random, shadow):
     """Now and then as many as there may be, and one more."""
-    number, by = shadow.any_namespace(random), caller(random)
+    number, by = shadow.registration(random), caller(random)
     first, count = random.randrange(CGROUPS), random.choice((1,) * 12 + (17,))
     steps = []
     for cgroup in range(first, first + count):
@@ -109,11 +122,11 @@ def do_idle(run, step):
 
 
 def make_mount(random, shadow):
-    return [{'do': 'mount', 'ns': shadow.any_namespace(random), 'as': 0 if random.random() < 0.8 else 'owner'}]
+    return [{'do': 'mount', 'ns': shadow.registration(random), 'as': 0 if random.random() < 0.8 else 'owner'}]
 
 
 def make_link(random, shadow):
-    step = {'do': 'link', 'ns': shadow.any_namespace(random), 'as': caller(random)}
+    step = {'do': 'link', 'ns': shadow.registration(random), 'as': caller(random)}
     mode = random.choice(('veth', 'veth', 'veth', 'tap'))
     ifname = random.choice(IFNAMES) if mode == 'veth' else None
     network = 'own' if mode == 'veth' else None
@@ -125,7 +138,7 @@ def make_link(random, shadow):
 
 
 def make_close_taps(random, shadow):
-    return [dict(do='close_taps', ns=shadow.any_namespace(random))]
+    return [dict(do='close_taps', ns=shadow.registration(random))]
 
 
 def do_close_taps(run, step):
@@ -141,7 +154,7 @@ def do_call(run, step):
 
 # Look-ups
 def make_look(random, shadow):
-    return [dict(do='look', ns=shadow.any_namespace(random), what=random.choice(('user', 'user', 'group', 'members')),
+    return [dict(do='look', ns=shadow.registration(random), what=random.choice(('user', 'user', 'group', 'members')),
                  by=random.choice(('name', 'id', 'both', 'conflict', 'nothing', 'delegate')),
                  offset=random.choice((0, 0, 1, 1000, 65535, 65536)))]
 
@@ -213,7 +226,7 @@ def do_crowd(run, step):
     if run.reference.full:
         return
     run.settle()
-    while run.reference.room_left(step['user']) > step['left']:
+    while run.reference.room(step['user'], run.reference.records()) > step['left']:
         number = 1000 + len(run.crowd)
         run.crowd.append(number)
         do_new(run, dict(ns=number, user=step['user'], parent=None, mapped=None, stays=False))
@@ -238,7 +251,7 @@ def do_settle(run, step):
     run.settle()
 
 
-CHANGES = dict(new=(make_new, do_new, 25), drop=(make_drop, do_drop, 9), allocate=(make_allocate, do_call, 6),
+CHANGES = dict(new=(make_new, do_new, 24), drop=(make_drop, do_drop, 7), allocate=(make_allocate, do_call, 6),
                register=(make_register, do_call, 3), cgroup=(make_cgroup, do_call, 8), new_cgroup=(None, do_new_cgroup, 0),
                idle=(make_idle, do_idle, 3), mount=(make_mount, do_call, 3), link=(make_link, do_call, 6),
                close_taps=(make_close_taps, do_close_taps, 1), look=(make_look, do_look, 25), crowd=(make_crowd, do_crowd, 0.1),

@@ -73,7 +73,7 @@ class Trial:
             self.taps_are_gone(slot)
         self.reference.drop(slot.ns)
         self.held_below.append(slot)
-        self.held_below = [one for one in self.held_below if one.ns.lives()]
+        self.held_below = [one for one in self.held_below if one.ns.users]
 
     def taps_are_gone(self, slot):
         for key in slot.ns.record.links:
@@ -94,8 +94,8 @@ class Trial:
     def end_process(self, number):
         if number in self.processes:
             self.world.forker.end(self.processes.pop(number))
-            self.cgroups[number].busy = False
-            self.reference.settle_cgroup(self.cgroups[number])
+            cgroup = self.cgroups[number]
+            cgroup.busy, cgroup.gone = False, cgroup.doomed
 
     def is_gone(self, number):
         return number not in self.cgroups or self.cgroups[number].gone
@@ -155,7 +155,7 @@ class Trial:
         for slot in slots:
             record, own = slot.record, 'i%d.userns' % slot.handle.inode
             found |= {own, 'n%s.userns' % record.name, 'o%d.owns' % record.owner, 'o%d.owns/%s' % (record.owner, own)}
-            if record.has_pool_range():
+            if record.pooled:
                 found |= {'u%d.userns' % record.start, 'g%d.userns' % record.start}
         for start, holders in self.reference.holders.items():
             if holders[-1]:
@@ -184,7 +184,7 @@ class Trial:
         if not found.get('setgroupsDeny', True):
             del found['setgroupsDeny']
         wrong = [] if found == want else ['record %r instead of %r' % (found, want)]
-        count = 5 if record.has_pool_range() else 3
+        count = 5 if record.pooled else 3
         return wrong + ([] if links == count else ['%d links of %s instead of %d' % (links, record.name, count)])
 
     def about_delegation(self, start, holders):
