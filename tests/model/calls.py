@@ -235,7 +235,7 @@ class AddLink(Call):
             require(len(found - self.before) == 1, 'recorded links %r', found)
             self.slot.hosts[key] = (found - self.before).pop()
         # A tap whose descriptor was never received is gone, but stays recorded.
-        self.run.reference.added_link(self.ns, *key, present=key[0] == 'veth' or self.answered)
+        self.ns.record.links[key] = key[0] == 'veth' or self.answered
 
     def check_nothing(self):
         found = set(self.record().get('netifs', []))

@@ -139,10 +139,9 @@ class Reference:
         return first((caller, 'PermissionDenied'), (not ns.record, 'UserNamespaceNotRegistered'))
 
     def add_link(self, caller, ns, mode, ifname, network):  # network: 'own' of the namespace, 'foreign', or None
-        record, name = ns.record or Record(), lambda one, ifname: '%s-%s-%s' % (one.owner, one.name, ifname or '')
-        # Links of one namespace must differ inside, all of them in their alternative names.
-        clash = mode == 'veth' and (ifname or 'host0') in [key[1] or 'host0' for key in record.links if key[0] == 'veth'] \
-            or name(record, ifname) in [name(one, key[1]) for one in self.records() for key in one.links if one.links[key]]
+        record = ns.record or Record()
+        inside = [key[1] or 'host0' for key in record.links if key[0] == 'veth']
+        clash = (ifname or 'host0') in inside if mode == 'veth' else record.links.get((mode, ifname))
         full = len(record.links) >= LINKS and (mode, ifname) not in record.links
         return first((caller not in (0, ns.owner), UFD), (network == 'foreign', NFD), (mode not in ('veth', 'tap'), BAD + 'mode'),
                      (mode == 'tap' and network, NFD), (mode == 'tap' and ifname, IFNAME), (mode == 'veth' and not network, NFD),

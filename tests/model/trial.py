@@ -69,20 +69,22 @@ class Trial:
     def drop(self, number, keep_taps):
         slot = self.slots.pop(number)
         self.world.drop(slot.handle, keep_taps)
+        if slot.ns.record:  # it may live on, but its network namespace does not
+            self.links_are_gone(slot, 'veth')
         if slot.ns.record and not keep_taps:
-            self.taps_are_gone(slot)
+            self.links_are_gone(slot, 'tap')
         self.reference.drop(slot.ns)
         self.held_below.append(slot)
         self.held_below = [one for one in self.held_below if one.ns.users]
 
-    def taps_are_gone(self, slot):
+    def links_are_gone(self, slot, mode):
         for key in slot.ns.record.links:
-            slot.ns.record.links[key] = slot.ns.record.links[key] and key[0] != 'tap'
+            slot.ns.record.links[key] = slot.ns.record.links[key] and key[0] != mode
 
     def close_taps(self, slot):
         self.world.close_taps(slot.handle)
         if slot.ns.record:
-            self.taps_are_gone(slot)
+            self.links_are_gone(slot, 'tap')
 
     def new_cgroup(self, number, owner, busy):
         self.world.new_cgroup(number, owner)
