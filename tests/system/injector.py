@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Faults at chosen system calls of processes: what runs there is failed with an errno, killed, or looked at. Of several
+processes the first to move is the one; the others are let go."""
+import ctypes, os, signal, struct, time
+
+import tracer
+from nslib import libc
+from tracer import Traced, number_of_call, ptrace
+
+POKEUSER, SETOPTIONS, GETEVENTMSG = 6, 0x4200, 0x4201
+O_FORKS = 2 | 4 | 8  # children by fork(2), vfork(2) and clone(2) are traced, too
+FORKS = (1, 2, 3)  # the events of these
+ORIG_RAX, RAX = 15 * 8, 10 * 8
+SUPPORTED = os.uname().machine == 'x86_64'
+
+NUMBERS = {name: number for number, name in enumerate(
+    'read write open close stat fstat lstat poll lseek mmap mprotect munmap brk'.split())}
+NUMBERS.update(ioctl=16, pread64=17, pwrite64=18, socket=41, connect=42, sendto=44, recvfrom=45, sendmsg=46, recvmsg=47,
+               socketpair=53, clone=56, fork=57, vfork=58, wait4=61, fcntl=72, flock=73, fsync=74, fdatasync=75,
+               ftruncate=77, rename=82, mkdir=83, rmdir=84, unlink=87, fchmod=91, chown=92, fchown=93, getdents64=217,
+               openat=257, mkdirat=258, fchownat=260, newfstatat=262, unlinkat=263, renameat=264, linkat=265,
+               symlinkat=266, fchmodat=268, ppoll=271, utimensat=280, fallocate=285, pwritev=296, setns=308, dup3=292,
+               open_by_handle_at=304, name_to_handle_at=303, renameat2=316, bpf=321, statx=332, clone3=435,
+               close_range=436, openat2=437, pidfd_open=434)
+NAMES = {number: name for name, number in NUMBERS.items()}
+
+# What each call may fail with when a machine gives out; a call that is not here cannot fail for that.
+_FULL, _DISK = ('ENOSPC', 'EIO'), ('EIO', 'ENOMEM')
+ERRNOS = {'read': ('EIO', 'EINTR'), 'pread64': ('EIO', 'EINTR'), 'write': ('ENOSPC', 'EIO'), 'pwrite64': ('ENOSPC', 'EIO'),
+          'openat': ('EMFILE', 'ENOMEM', 'EINTR', 'EIO'), 'openat2': ('EMFILE', 'ENOMEM'), 'linkat': _FULL,
+          'renameat': _FULL, 'renameat2': _FULL, 'rename': _FULL, 'mkdirat': _FULL, 'unlinkat': _DISK, 'rmdir': ('EIO',),
+          'ftruncate': ('ENOSPC', 'EIO'), 'fallocate': ('ENOSPC', 'EINTR'), 'fsync': ('EIO',), 'fdatasync': ('EIO',),
+          'flock': ('EINTR', 'ENOMEM'), 'fstat': _DISK, 'newfstatat': _DISK, 'statx': _DISK, 'fchmod': _DISK,
+          'fchmodat': _DISK, 'fchown': _DISK, 'fchownat': _DISK, 'getdents64': _DISK, 'clone': ('EAGAIN', 'ENOMEM'),
+          'clone3': ('EAGAIN', 'ENOMEM'), 'vfork': ('EAGAIN',), 'fork': ('EAGAIN',), 'setns': ('ENOMEM',),
+          'open_by_handle_at': ('EMFILE', 'ENOMEM', 'EINTR'), 'name_to_handle_at': ('ENOMEM',),
+          'socket': ('EMFILE', 'ENOMEM'), 'socketpair': ('EMFILE', 'ENOMEM'), 'connect': ('ENOMEM',),
+          'sendmsg': ('ENOMEM', 'ENOBUFS'), 'sendto': ('ENOMEM', 'ENOBUFS'), 'recvfrom': ('EINTR', 'ENOMEM'),
+          'pidfd_open': ('EMFILE', 'ENOMEM'), 'dup3': ('EMFILE',), 'mmap': ('ENOMEM',)}
+
+CALLS_OF_LIBC = (NUMBERS['mmap'], NUMBERS['brk'], NUMBERS['munmap'], NUMBERS['mprotect'])
+
+
+class Fault:
+    """At the system call number `count` since the last fault, or since the begin; of the calls in `only`, if there are any.
+    `do(victim)` is run while the victim stands before the call."""
+
+    def __init__(self, count, do, only=()):
+        self.count, self.do = count, do
+        self.only = {NUMBERS[name] for name in only}
+        self.name = None  # of the call, once it was hit
+
+
+def fail(code):
+    """The call is not made; it returns this errno value."""
+    def do(victim):
+        ptrace_user(POKEUSER, victim.pid, ORIG_RAX, ctypes.c_ulong(-1).value)
+        victim.result = -code
+    return do
+
+
+def kill(victim):
+    tracer.finish(victim)
+    victim.alive = False
+
+
+def ptrace_user(request, pid, offset, value):
+    if libc.ptrace(request, pid, ctypes.c_void_p(offset), ctypes.c_void_p(value)) < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), 'ptrace')
+
+
+class Victim(Traced):
+    result = None
+
+    def stopped_at(self, status):
+        event = status >> 16
+        if os.WIFSTOPPED(status) and event in FORKS:
+            return 'child'
+        return super().stopped_at(status)
+
+    def detach(self):
+        """Stands still first; a child that is just being born would stand still for ever."""
+        if not self.alive:
+            return
+        ptrace(tracer.INTERRUPT, self.pid)
+        while True:
+            _, status = os.waitpid(self.pid, tracer.WALL)
+            if not os.WIFSTOPPED(status):
+                self.alive = False
+                return
+            number, event = status >> 8 & 0xff, status >> 16
+            if event in FORKS:
+                made = self.child()
+                if made:
+                    made.detach()
+            if event == tracer.EVENT_STOP or number in (tracer.SYSCALL_STOP, signal.SIGTRAP):
+                break
+            ptrace(tracer.SYSCALL, self.pid, number)
+        ptrace(tracer.DETACH, self.pid)
+
+    def child(self):
+        """Of the event that it has just been stopped for; the child stands still at its begin."""
+        text = ctypes.create_string_buffer(8)
+        if libc.ptrace(GETEVENTMSG, self.pid, None, ctypes.addressof(text)) < 0:
+            return None
+        made = Victim.__new__(Victim)
+        made.pid, made.alive, made.inside, made.status = struct.unpack('=Q', text.raw)[0], True, False, 0
+        try:
+            os.waitpid(made.pid, tracer.WALL)
+        except ChildProcessError:
+            return None
+        made.go()
+        return made
+
+
+class Injection:
+    def __init__(self, processes, faults, children):
+        self.faults, self.left = faults, list(faults)
+        self.traced = [Victim(pid) for pid in processes]
+        for one in self.traced:
+            if children:
+                ptrace(SETOPTIONS, one.pid, tracer.O_TRACESYSGOOD | O_FORKS)
+            one.go()
+        tracer.settle(self.traced)
+        self.chosen, self.calls = None, 0
+        self.moves = False
+
+    def choose(self, one):
+        if self.chosen is None:
+            self.chosen = one
+            tracer.release([other for other in self.traced if other is not one])
+            self.traced = [one]
+
+    def meet(self, one, what):
+        """What is to be done about a stop of a victim."""
+        if what == 'child':
+            made = one.child()
+            self.traced += [made] if made else []
+        elif what == 'return' and one.result is not None:
+            ptrace_user(POKEUSER, one.pid, RAX, ctypes.c_ulong(one.result).value)
+            one.result = None
+        elif what == 'call' and self.left:
+            self.count(one)
+        if one.alive:
+            one.go()
+
+    def count(self, one):
+        fault, number = self.left[0], number_of_call(one.pid)
+        if number in CALLS_OF_LIBC or fault.only and number not in fault.only:
+            return
+        self.calls += 1
+        if self.calls == fault.count:
+            fault.name = NAMES.get(number, str(number))
+            self.left.pop(0)
+            self.calls = 0
+            fault.do(one)
+
+    def poll(self):
+        moved = False
+        for one in list(self.traced):
+            if one not in self.traced:  # let go meanwhile
+                continue
+            what = one.poll() if one.alive else 'end'
+            if what == 'end':
+                self.traced.remove(one)
+            if what in (None, 'signal', 'end'):
+                continue
+            self.choose(one)
+            self.meet(one, what)
+            moved = True
+        return moved
+
+    def is_done(self):
+        return not self.left and not any(one.result is not None for one in self.traced)
+
+    def run(self, act, is_over, timeout):
+        act()
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            moved = self.poll()
+            if self.is_done() or is_over():
+                break
+            if not moved:
+                time.sleep(0.0002)
+        else:
+            raise AssertionError('nothing came of it: %s' % [fault.name for fault in self.faults])
+        tracer.release(self.traced)
+
+
+def inject(processes, faults, act, is_over, children=False, timeout=30):
+    """Runs `act`, and carries the faults out, one after the other. Ends with the last fault, or when is_over(). Gives the
+    names of the calls that were hit."""
+    injection = Injection(processes, faults, children)
+    try:
+        injection.run(act, is_over, timeout)
+    except BaseException:
+        tracer.release([one for one in injection.traced if one.alive])
+        raise
+    return [fault.name for fault in faults if fault.name]

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A worker dies over a call, and the client repeats it at once, while the repair of the first one is under way. What the
+second call was told is true, and stays so for as long as the namespace lives; its death takes all of it away."""
+import contextlib, fcntl, os, select, sys, threading, time
+import unittest
+
+import harness
+from harness import DaemonTest, wait_until
+from injector import SUPPORTED, Fault, inject, kill
+from journal import unfinished
+from nslib import Conn
+from subjects import Allocation, ControlGroup, Registration, Veth, answer, ask
+
+MAX_ROUNDS = 400
+# In seconds: how long a third process holds the registry's lock, so that repair and new call meet.
+HELD = 0.4
+# For how long it is looked whether something stays as it is.
+STAYS = 2
+
+
+class RegistryLock:
+    """Asked for while the victim may have it, and had before anybody else when the victim is dead."""
+
+    def __init__(self, service):
+        self.fd = os.open(os.path.join(service.registry, 'lock'), os.O_RDWR | os.O_CLOEXEC)
+        self.thread = threading.Thread(target=fcntl.flock, args=(self.fd, fcntl.LOCK_EX))
+
+    def ask(self):
+        self.thread.start()
+        time.sleep(0.02)  # until it waits, or has it
+
+    def hold(self):
+        self.thread.join()
+        time.sleep(HELD)
+        os.close(self.fd)
+
+
+@unittest.skipUnless(SUPPORTED, 'faults are injected on x86_64 only')
+class RepeatedCalls(DaemonTest):
+    maxDiff = None
+
+    def round(self, service, subject, count, slow):
+        """The first call is cut off at its system call number `count`. Gives what the second one was told, None if the
+        first came through."""
+        lock = RegistryLock(service) if slow else None
+
+        def kill_it(victim):
+            if lock:
+                lock.ask()
+            kill(victim)
+        with Conn() as first, Conn() as second:
+            workers = service.quiet_workers()
+            hit = inject(workers, [Fault(count, kill_it)], lambda: first.send(*subject.call()),
+                         lambda: has_answer(first))
+            if not hit:
+                self.assertEqual(answer(first), 'ok')
+                return None
+            second.send(*subject.call())
+            if lock:
+                lock.hold()
+            return answer(second)
+
+    def complain(self, found, subject, told):
+        """What is not as the second call was told. Of an error of another kind only: the call can be made again."""
+        if told in subject.FALSE:
+            found.append('told %s' % told)
+        if told == 'ok' or told in subject.SAID:
+            found += ['told %s: %s' % (told, one) for one in subject.complaints(True)]
+
+    def settle(self, service, subject):
+        """What is not there by now can be had, or is there."""
+        wait_until(lambda: not unfinished(service), 'repair')
+        if not subject.is_done():
+            told = ask(subject.call())
+            if told != 'ok' and not subject.is_done():
+                return ['%s, in spite of %r' % (told, subject.complaints(True))]
+        return []
+
+    def under_fire(self, kind, slow, step=1):
+        service = self.instance()
+        self.open.callback(lambda: [one.clear() for one in made])
+        ask(kind_once(kind, service, self).call())  # what is loaded once is loaded
+        made, found, seen, spared = [], [], {}, 0
+        for count in range(1, MAX_ROUNDS, step):
+            subject = kind(service)
+            made.append(subject)
+            self.keep(subject)
+            told = self.round(service, subject, count, slow)
+            seen[told] = seen.get(told, 0) + 1
+            problems = []
+            wait_until(lambda: not unfinished(service), 'repair')
+            self.complain(problems, subject, told)
+            problems += self.settle(service, subject)
+            found += ['call %d: %s' % (count, one) for one in problems]
+            spared = 0 if told else spared + 1
+            if spared == 3:
+                break
+        found += self.look_again(service, made)
+        print(kind.__name__, seen, file=sys.stderr)
+        self.assertEqual(found, [])
+        self.assertGreater(sum(seen.values()) - spared, 10, seen)
+
+    def look_again(self, service, made):
+        """Some seconds later, and after the death of all."""
+        time.sleep(STAYS)
+        found = ['later: %s' % one for subject in made for one in subject.complaints(True)]
+        for subject in made:
+            subject.close()
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not any(subject.remains() for subject in made), 'end of all', 15)
+        return found + ['after its death: %s' % one for subject in made for one in subject.remains()]
+
+    def test_allocation(self):
+        self.under_fire(Allocation, slow=False)
+
+    def test_allocation_with_a_slow_lock(self):
+        self.under_fire(Allocation, slow=True, step=2)
+
+    def test_registration(self):
+        self.under_fire(Registration, slow=False)
+
+    def test_control_group(self):
+        self.under_fire(ControlGroup, slow=False)
+
+    def test_control_group_with_a_slow_lock(self):
+        self.under_fire(ControlGroup, slow=True)
+
+    def test_veth(self):
+        self.under_fire(Veth, slow=False)
+
+    def test_veth_with_a_slow_lock(self):
+        self.under_fire(Veth, slow=True, step=2)
+
+
+def has_answer(connection):
+    return select.select([connection.s], [], [], 0)[0]
+
+
+def kind_once(kind, service, test):
+    subject = kind(service)
+    test.keep(subject)
+    test.open.callback(subject.clear)
+    return subject
+
+
+if __name__ == '__main__':
+    harness.main()
