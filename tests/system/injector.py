@@ -5,7 +5,7 @@ import ctypes, os, signal, struct, time
 
 import tracer
 from nslib import libc
-from tracer import Traced, number_of_call, ptrace
+from tracer import Traced, ptrace
 
 POKEUSER, SETOPTIONS, GETEVENTMSG = 6, 0x4200, 0x4201
 O_FORKS = 2 | 4 | 8  # children by fork(2), vfork(2) and clone(2) are traced, too
@@ -42,13 +42,25 @@ CALLS_OF_LIBC = (NUMBERS['mmap'], NUMBERS['brk'], NUMBERS['munmap'], NUMBERS['mp
 
 
 class Fault:
-    """At the system call number `count` since the last fault, or since the begin; of the calls in `only`, if there are any.
-    `do(victim)` is run while the victim stands before the call."""
+    """At the system call number `count` since the last fault, or since the begin; of the calls in `only`, if there are any,
+    and, with `about`, with a descriptor of a file whose path ends so. `do(victim)` is run while the victim stands before
+    the call."""
 
-    def __init__(self, count, do, only=()):
-        self.count, self.do = count, do
+    def __init__(self, count, do, only=(), about=''):
+        self.count, self.do, self.about = count, do, about
         self.only = {NUMBERS[name] for name in only}
         self.name = None  # of the call, once it was hit
+
+    def concerns(self, victim):
+        number, first = call_of(victim.pid)
+        if number in CALLS_OF_LIBC or self.only and number not in self.only:
+            return False
+        if not self.about:
+            return True
+        try:
+            return os.readlink('/proc/%d/fd/%d' % (victim.pid, first)).endswith(self.about)
+        except OSError:
+            return False
 
 
 def fail(code):
@@ -68,6 +80,14 @@ def ptrace_user(request, pid, offset, value):
     if libc.ptrace(request, pid, ctypes.c_void_p(offset), ctypes.c_void_p(value)) < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), 'ptrace')
+
+
+def call_of(pid):
+    """The number and the first argument of the system call that a process stands before."""
+    info = ctypes.create_string_buffer(128)
+    if libc.ptrace(tracer.GET_SYSCALL_INFO, pid, ctypes.c_void_p(len(info)), ctypes.addressof(info)) < 0:
+        return None, None
+    return struct.unpack_from('=QQ', info.raw, 24)
 
 
 class Victim(Traced):
@@ -146,11 +166,12 @@ class Injection:
             one.go()
 
     def count(self, one):
-        fault, number = self.left[0], number_of_call(one.pid)
-        if number in CALLS_OF_LIBC or fault.only and number not in fault.only:
+        fault = self.left[0]
+        if not fault.concerns(one):
             return
         self.calls += 1
         if self.calls == fault.count:
+            number, _ = call_of(one.pid)
             fault.name = NAMES.get(number, str(number))
             self.left.pop(0)
             self.calls = 0

@@ -47,6 +47,10 @@ class Subject:
     def entry(self):
         return os.path.join(self.service.registry, 'i%d.userns' % self.inode)
 
+    def is_half(self):
+        """Done in part, which nothing can take back."""
+        return False
+
     def is_done(self):
         return not self.complaints(True)
 
@@ -76,10 +80,17 @@ class Allocation(Subject):
         return ALLOC, {'name': self.name, 'size': self.size, UFD: 0,
                        **({'delegateContainerRanges': self.delegations} if self.delegations else {})}, [self.one.fd]
 
+    def is_half(self):
+        """The kernel takes no map back: the record stays for as long as the namespace lives."""
+        uids, gids = maps(self.one.fd)
+        return bool(uids) != bool(gids) and bool(self.record()) and len(links_of(self.service, self.inode)) == self.LINKS
+
     def complaints(self, done):
         """About a state that is not: all done, or nothing."""
         uids, gids = maps(self.one.fd)
         record, names = self.record(), links_of(self.service, self.inode)
+        if not done and self.is_half():
+            return []
         if not done:
             return ['%s: %r' % one for one in (('maps', uids + gids), ('record', record), ('names', names)) if one[1]]
         if not uids or uids != gids:
@@ -123,6 +134,7 @@ class ControlGroup(Addition):
         super().__init__(service)
         self.cgroup = Cgroup()
         self.id = os.fstat(self.cgroup.fd).st_ino
+        self.was_given = False
 
     def call(self):
         return CGROUP, {UFD: 0, CFD: 1}, [self.one.fd, self.cgroup.fd]
@@ -136,14 +148,18 @@ class ControlGroup(Addition):
         return [] if (listed, owners) == expected else ['recorded %r, owners %r' % (listed, owners)]
 
     def close(self):
-        super().close()
         if self.cgroup.fd >= 0:
+            self.was_given = self.id in (self.record() or {}).get('cgroups', [])
             os.close(self.cgroup.fd)
             self.cgroup.fd = -1
+        super().close()
 
     def remains(self):
-        there = os.path.exists(self.cgroup.path)
-        return super().remains() + (['cgroup of %d' % os.stat(self.cgroup.path).st_uid] if there else [])
+        found = super().remains()
+        if os.path.exists(self.cgroup.path):
+            owner = os.stat(self.cgroup.path).st_uid
+            found += ['cgroup of %d' % owner] if self.was_given or owner != 0 else []
+        return found
 
     def clear(self):
         self.close()
