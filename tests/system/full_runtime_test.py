@@ -6,7 +6,6 @@ import os, shutil, subprocess, sys, tempfile, time
 
 import harness
 from harness import DaemonTest, wait_until
-from journal import unfinished
 from subjects import Allocation, ControlGroup, Registration, Veth, ask
 
 MAX_FREE = 8
@@ -23,8 +22,8 @@ class SmallRuntime(DaemonTest):
 
     def small(self, size, inodes):
         directory = tempfile.mkdtemp(prefix='nsr-small.', dir='/dev/shm')
-        subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=%s,nr_inodes=%d,mode=755' % (size, inodes), 'nsr-test', directory],
-                       check=True)
+        options = 'size=%s,nr_inodes=%d,mode=755' % (size, inodes)
+        subprocess.run(['mount', '-t', 'tmpfs', '-o', options, 'nsr-test', directory], check=True)
         # After the end of the instance, which is another clean-up.
         self.addCleanup(os.rmdir, directory)
         self.addCleanup(subprocess.run, ['umount', '-l', directory], check=True)
@@ -83,9 +82,9 @@ class FullRuntime(SmallRuntime):
         else:
             time.sleep(FULL)
         self.make_room(self.service)
-        wait_until(lambda: not unfinished(self.service), 'repair with %s' % why, REPAIR)
+        wait_until(lambda: not self.service.unfinished(), 'repair with %s' % why, REPAIR)
         if 'ok' not in (told, again):
-            wait_until(lambda: not subject.complaints(False) or subject.is_done(), '%s: %r' % (why, subject.complaints(False)), REPAIR)
+            wait_until(lambda: not subject.complaints(False) or subject.is_done(), 'undo with ' + why, REPAIR)
             self.assertFalse(subject.is_done(), 'with %s: told %s, and done' % (why, told))
             self.complain(why + ', then', [] if ask(subject.call()) == 'ok' else ['the same call is refused'])
         self.complain(why + ', then', subject.complaints(True))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The kernel gives the inode number of a dead namespace to the next one that is made. A registration under it that comes
-before the death was noticed must not hide the dead one: its mounts are let go, and its cgroups and links removed."""
+"""The kernel gives the inode number of a dead namespace to the next one that is made. A registration under it that
+comes before the death was noticed must not hide the dead one: its mounts are let go, and its cgroups removed."""
 import os, subprocess, time
 
 import harness

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Each system call of each method fails. An error that the client is told means that nothing was done, also if the undo
 meets a fault of its own; what was told to be done is done, and is watched until its namespace's death."""
-import errno, os, select, sys, time, unittest
+import errno, select, sys, unittest
 
 import harness
 from faults import Rounds
 from harness import DaemonTest, wait_until
-from injector import ERRNOS, SUPPORTED, Fault, fail, inject
-from journal import unfinished
+from injector import SUPPORTED, Fault, fail, inject
 from nslib import Conn
 from subjects import Allocation, ControlGroup, Registration, Veth, answer, ask
+from system_calls import ERRNOS
 
 # In seconds: what an undo could not take back is taken back by a repair.
 REPAIR = 2
@@ -49,7 +49,7 @@ class RefusedCalls(DaemonTest):
     def check(self, subject, told, why):
         """Right after the answer, and after the repair if a worker died over it."""
         if told == 'closed':
-            wait_until(lambda: not unfinished(self.service), 'repair')
+            wait_until(lambda: not self.service.unfinished(), 'repair')
             # It may be done, or taken back, but nothing in between.
             problems = subject.complaints(False) and subject.complaints(True)
         else:
@@ -137,7 +137,8 @@ class RefusedCalls(DaemonTest):
         try:
             wait_until(lambda: not subject.complaints(False) or told == 'closed' and subject.is_done(), 'undo', REPAIR)
         except AssertionError:
-            self.found += ['%s, told %s, %d s later: %s' % (why, told, REPAIR, one) for one in subject.complaints(False)]
+            self.found += ['%s, told %s, %d s later: %s' % (why, told, REPAIR, one)
+                           for one in subject.complaints(False)]
         if not subject.is_done() and not subject.is_half():
             again = ask(subject.call())
             self.found += [] if again == 'ok' else ['%s, told %s, then %s' % (why, told, again)]

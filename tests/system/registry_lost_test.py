@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""An administrator, or a program that cleans up, empties, moves or replaces the registry beneath the running service. It
-says so, gives no range that is in use to anybody else, and works again by itself; the same after its restart."""
+"""An administrator, or a program that cleans up, empties, moves or replaces the registry beneath the running service.
+It says so, gives no range that is in use to anybody else, and works again by itself; the same after its restart."""
 import os, shutil, signal
 
 import harness

@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A worker dies over a call, and the client repeats it at once, while the repair of the first one is under way. What the
-second call was told is true, and stays so for as long as the namespace lives; its death takes all of it away."""
+"""A worker dies over a call, and the client repeats it at once, while the repair of the first one is under way. What
+the second call was told is true, and stays so for as long as the namespace lives; its death takes all of it away."""
 import contextlib, fcntl, os, select, sys, threading, time
 import unittest
 
 import harness
 from harness import DaemonTest, wait_until
 from injector import SUPPORTED, Fault, inject, kill
-from journal import unfinished
 from nslib import Conn
 from subjects import Allocation, ControlGroup, Registration, Veth, answer, ask
 
@@ -70,7 +69,7 @@ class RepeatedCalls(DaemonTest):
 
     def settle(self, service, subject):
         """What is not there by now can be had, or is there."""
-        wait_until(lambda: not unfinished(service), 'repair')
+        wait_until(lambda: not service.unfinished(), 'repair')
         if not subject.is_done():
             told = ask(subject.call())
             if told != 'ok' and not subject.is_done():
@@ -89,7 +88,7 @@ class RepeatedCalls(DaemonTest):
             told = self.round(service, subject, count, slow)
             seen[told] = seen.get(told, 0) + 1
             problems = []
-            wait_until(lambda: not unfinished(service), 'repair')
+            wait_until(lambda: not service.unfinished(), 'repair')
             self.complain(problems, subject, told)
             problems += self.settle(service, subject)
             found += ['call %d: %s' % (count, one) for one in problems]

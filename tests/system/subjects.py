@@ -83,7 +83,8 @@ class Allocation(Subject):
     def is_half(self):
         """The kernel takes no map back: the record stays for as long as the namespace lives."""
         uids, gids = maps(self.one.fd)
-        return bool(uids) != bool(gids) and bool(self.record()) and len(links_of(self.service, self.inode)) == self.LINKS
+        is_whole = self.record() and len(links_of(self.service, self.inode)) == self.LINKS
+        return bool(uids) != bool(gids) and bool(is_whole)
 
     def complaints(self, done):
         """About a state that is not: all done, or nothing."""
