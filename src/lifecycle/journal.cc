@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -18,7 +19,8 @@ struct Journal::Entry {
     std::atomic<uint32_t> length;
     std::atomic<uint64_t> userns;
     std::atomic<Source> source;
-    uint32_t reserved[3];
+    std::atomic<pid_t> keeper;
+    uint32_t reserved[2];
 };
 
 struct Journal::Header {
@@ -130,6 +132,7 @@ Status Journal::claim() {
                                                            : fail(EAGAIN, "taken meanwhile");
         if (allocated) {
             own_ = page;
+            entry(page).keeper = getpid();
             return {};
         }
         unlock(page);
@@ -167,6 +170,13 @@ std::vector<Journal::Item> Journal::others() const {
         if (page != own_ && step != Step::kNone) items.push_back({page, step, at.source, NsInode(at.userns)});
     }
     return items;
+}
+
+// Whoever repairs it holds the lock meanwhile.
+Journal::Keeper Journal::keeper(size_t page) const {
+    flock lock = lock_of(page, F_WRLCK);
+    bool is_held = fcntl(fd_.get(), F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    return is_held && lock.l_pid == entry(page).keeper ? Keeper::kAlive : Keeper::kDead;
 }
 
 // The length is another process's word.

@@ -72,6 +72,10 @@ public:
         NsInode userns;
     };
     std::vector<Item> others() const;
+    /// Whether the worker that began the call is still at it: not if it is dead, though another process may be
+    /// repairing what it left.
+    enum class Keeper { kAlive, kDead };
+    Keeper keeper(size_t page) const;
     /// What a page in use says; nothing if that is no registration: it was written by another version.
     Result<registry::Registration> read(size_t page) const;
 

@@ -76,8 +76,8 @@ Result<Outcome> adopt_and_repair(Instance& instance, size_t page) {
 Result<Settled> settle(Instance& instance, NsInode userns) {
     auto settled = Settled::kAll;
     for (const auto& other : instance.journal.others()) {
-        if (other.userns != userns) continue;
-        if (TRY(adopt_and_repair(instance, other.page)) == Outcome::kNotOurs) settled = Settled::kBusy;
+        bool is_left = other.userns == userns && instance.journal.keeper(other.page) == Journal::Keeper::kDead;
+        if (is_left && TRY(adopt_and_repair(instance, other.page)) == Outcome::kNotOurs) settled = Settled::kBusy;
     }
     return settled;
 }

@@ -9,7 +9,8 @@
 /// locks: not with the registry lock held.
 namespace nsr::lifecycle {
 
-/// Repairs what is left for one namespace. kBusy: a live worker is at a call for it, or repairs it.
+/// Repairs what is left for one namespace. kBusy: another process is repairing it. A call that a live worker is at is
+/// not looked at.
 enum class Settled { kAll, kBusy };
 Result<Settled> settle(Instance& instance, NsInode userns);
 

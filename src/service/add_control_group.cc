@@ -32,7 +32,7 @@ OrFault<resources::Cgroup> take_cgroup(varlink::Call& call) {
 OrFault<lifecycle::Transaction> begin(Context& context, const registry::Registration& registration, CgroupId id) {
     auto added = lifecycle::without_resources(registration);
     added.cgroups = {id};
-    return begin_addition(context, lifecycle::Step::kDelegating, std::move(added),
+    return begin_addition(context, lifecycle::Step::kDelegating, added,
                           [&](const registry::Registration& current, size_t begun) -> OrFault<void> {
                               bool is_added = std::ranges::find(current.cgroups, id) != current.cgroups.end();
                               if (is_added) return refuse("ControlGroupAlreadyAdded");

@@ -100,7 +100,7 @@ OrFault<lifecycle::Transaction> begin(Context& context, const registry::Registra
         if (names.size() + begun >= kMaxNetworkInterfaces) return refuse("TooManyNetworkInterfaces");
         return {};
     };
-    return begin_addition(context, lifecycle::Step::kLinking, std::move(added), judge);
+    return begin_addition(context, lifecycle::Step::kLinking, added, judge);
 }
 
 Status undo_link(const std::string& host_name, const registry::Registration& registration) {

@@ -3,13 +3,17 @@
 
 #include <algorithm>
 
+#include "service/request.h"
+
 namespace nsr::service {
 
 using lifecycle::Journal;
 using lifecycle::Step;
 
-OrFault<lifecycle::Transaction> begin_addition(Context& context, Step step, registry::Registration added,
-                                               const AdditionJudge& judge) {
+namespace {
+
+OrFault<std::optional<lifecycle::Transaction>> begin(Context& context, Step step, const registry::Registration& added,
+                                                     const AdditionJudge& judge) {
     auto lock = TRY_SYSTEM(context.store.lock());
     auto others = context.journal.others();
     std::erase_if(others, [&](const Journal::Item& other) { return other.userns != added.userns.inode; });
@@ -18,9 +22,16 @@ OrFault<lifecycle::Transaction> begin_addition(Context& context, Step step, regi
     auto current = TRY_SYSTEM(lifecycle::find_same(context, added));
     if (!current || is_unfinished) return refuse("UserNamespaceNotRegistered");
     TRY(judge(*current, static_cast<size_t>(std::ranges::count(others, step, &Journal::Item::step))));
-    auto begun = lifecycle::Transaction::begin_addition(context, lock, step, std::move(added));
-    if (!begun && begun.error().code() == EBUSY) return Refusal(varlink::system_error(EBUSY));
+    auto begun = lifecycle::Transaction::begin_addition(context, lock, step, added);
+    if (!begun && begun.error().code() == EBUSY) return std::nullopt;
     return TRY_SYSTEM(std::move(begun));
+}
+
+}  // namespace
+
+OrFault<lifecycle::Transaction> begin_addition(Context& context, Step step, const registry::Registration& added,
+                                               const AdditionJudge& judge) {
+    return begin_settled(context, added.userns.inode, [&] { return begin(context, step, added, judge); });
 }
 
 }  // namespace nsr::service

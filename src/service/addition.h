@@ -15,7 +15,7 @@ using AdditionJudge = std::function<OrFault<void>(const registry::Registration& 
 
 /// Begins to add what `added` lists to a registration. UserNamespaceNotRegistered if that is gone by now, or is not
 /// finished; System EBUSY: another call is adding the same thing.
-OrFault<lifecycle::Transaction> begin_addition(Context& context, lifecycle::Step step, registry::Registration added,
-                                               const AdditionJudge& judge);
+OrFault<lifecycle::Transaction> begin_addition(Context& context, lifecycle::Step step,
+                                               const registry::Registration& added, const AdditionJudge& judge);
 
 }  // namespace nsr::service

@@ -3,7 +3,6 @@
 
 #include "lifecycle/accounts.h"
 #include "lifecycle/removal.h"
-#include "lifecycle/repair.h"
 #include "service/range_maps.h"
 #include "service/range_state.h"
 #include "service/request.h"
@@ -135,7 +134,6 @@ OrFault<void> RangeReservation::require_share() const {
 
 // Another call may have taken the namespace or the name meanwhile, or been cut short at the same namespace.
 OrFault<void> RangeReservation::require_nothing_in_the_way() {
-    TRY_SYSTEM(lifecycle::settle(context_, userns_.identity().inode));
     TRY(require_unregistered(context_, userns_));
     return require_free_name(context_, request_.name);
 }

@@ -11,6 +11,7 @@ namespace nsr::service {
 
 namespace {
 
+using lifecycle::Transaction;
 using varlink::Kind;
 using varlink::Presence;
 
@@ -30,11 +31,13 @@ OrFault<void> require_own_maps(const namespaces::UserNamespace& userns, const va
     return {};
 }
 
-OrFault<lifecycle::Transaction> record(Context& context, const registry::Registration& registration) {
+OrFault<std::optional<Transaction>> record(Context& context, const registry::Registration& registration) {
     auto lock = TRY_SYSTEM(context.store.lock());
     TRY(require_unclaimed(context, lock, registration));
-    return TRY_SYSTEM(lifecycle::Transaction::begin_registration(context, lock, lifecycle::Step::kRegistering,
-                                                                 registration, lifecycle::Origin::kPool));
+    auto begun = Transaction::begin_registration(context, lock, lifecycle::Step::kRegistering, registration,
+                                                 lifecycle::Origin::kPool);
+    if (!begun && begun.error().code() == EBUSY) return std::nullopt;
+    return TRY_SYSTEM(std::move(begun));
 }
 
 OrFault<std::string> register_namespace(Context& context, varlink::Call& call) {
@@ -50,7 +53,8 @@ OrFault<std::string> register_namespace(Context& context, varlink::Call& call) {
     registration.owner = call.peer.uid;
     registration.userns = userns.identity();
     TRY(require_room(context, registration.owner));
-    auto transaction = TRY(record(context, registration));
+    auto transaction =
+        TRY(begin_settled(context, registration.userns.inode, [&] { return record(context, registration); }));
     TRY_SYSTEM(lifecycle::enter_policy(context, registration));
     TRY_SYSTEM(transaction.commit());
     return registration.name;

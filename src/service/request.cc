@@ -90,10 +90,25 @@ OrFault<Match> match(Context& context, const registry::Registration& found, cons
 
 }  // namespace
 
+OrFault<void> settle(Context& context, NsInode userns) {
+    for (Patience patience;;) {
+        auto settled = TRY_SYSTEM(lifecycle::settle(context, userns));
+        if (settled == lifecycle::Settled::kAll) return {};
+        if (patience.wait() == Patience::Wait::kOver) return Refusal(varlink::system_error(EBUSY));
+    }
+}
+
+OrFault<lifecycle::Transaction> begin_settled(Context& context, NsInode userns, const Begin& begin) {
+    for (Patience patience;;) {
+        if (auto begun = TRY(begin())) return std::move(*begun);
+        TRY(settle(context, userns));
+        if (patience.wait() == Patience::Wait::kOver) return Refusal(varlink::system_error(EBUSY));
+    }
+}
+
 OrFault<std::optional<registry::Registration>> find_registration(Context& context,
                                                                  const namespaces::UserNamespace& userns) {
-    // Else the repair of a call that was cut short would undo what this one is about to do.
-    TRY_SYSTEM(lifecycle::settle(context, userns.identity().inode));
+    TRY(settle(context, userns.identity().inode));
     auto found = TRY_SYSTEM(context.store.find_by_inode(userns.identity().inode));
     if (!found) return found;
     auto match_now = TRY(match(context, *found, userns));

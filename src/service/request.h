@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <functional>
 #include <string>
 
+#include "lifecycle/transaction.h"
 #include "service/context.h"
 #include "service/fault.h"
 
@@ -21,6 +23,15 @@ OrFault<UniqueFd*> find_fd(varlink::Call& call, std::string_view field);
 /// The namespace that a call is about: a user namespace, not the service's own, and the caller's unless the caller is
 /// root.
 OrFault<namespaces::UserNamespace> take_user_namespace(const Context& context, varlink::Call& call);
+
+/// Has what a dead worker left for the namespace repaired: else that would undo later what this call is about to do.
+/// System EBUSY: it takes longer.
+OrFault<void> settle(Context& context, NsInode userns);
+
+/// Begins a transaction. `begin` gives nothing if another call for the namespace is not finished: it is asked again
+/// once that is settled. System EBUSY: it takes longer.
+using Begin = std::function<OrFault<std::optional<lifecycle::Transaction>>()>;
+OrFault<lifecycle::Transaction> begin_settled(Context& context, NsInode userns, const Begin& begin);
 
 /// The live registration of a namespace; one whose namespace is dead is released.
 OrFault<std::optional<registry::Registration>> find_registration(Context& context,

@@ -25,10 +25,7 @@ FakeService::Answer always(std::string reply) {
 class HostIdsTest : public ranges::Scratch {
 protected:
     HostIds::Config config() const {
-        return {.passwd = path("passwd"),
-                .group = path("group"),
-                .subuid = path("subuid"),
-                .subgid = path("subgid"),
+        return {.files = {path("passwd"), path("group"), path("subuid"), path("subgid")},
                 .nsswitch = path("nsswitch.conf"),
                 .userdb_directories = {path("userdb"), path("run/userdb")},
                 .own_socket = path("own")};

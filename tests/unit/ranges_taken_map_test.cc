@@ -55,6 +55,35 @@ TEST_F(TakenMapTest, PassesOverWhatIsNoRange) {
     EXPECT_EQ(map->snapshot(kContainerPool).count() + map->snapshot(kDynamicPool).count(), 0u);
 }
 
+TEST_F(TakenMapTest, KeepsWhatIsHeld) {
+    Uid first = kContainerPool.start_of(3), second = kDynamicPool.start_of(5);
+    {
+        auto map = TakenMap::open(dir_.borrow());
+        ASSERT_TRUE(map);
+        EXPECT_FALSE(map->holds_any());
+        map->set(first);
+        map->set(second);
+        map->hold();
+        map->clear(first);
+        map->rebuild({});
+    }
+    auto map = TakenMap::open(dir_.borrow());
+    ASSERT_TRUE(map);
+    EXPECT_TRUE(map->holds_any());
+    EXPECT_TRUE(map->is_set(first) && map->is_set(second));
+    EXPECT_FALSE(map->is_set(kContainerPool.start_of(4)));
+    EXPECT_TRUE(map->snapshot(kContainerPool).test(3));
+    EXPECT_EQ(map->starts(), (std::vector{first, second}));
+}
+
+TEST_F(TakenMapTest, TakesOverTheFileOfAnEarlierVersion) {
+    std::ofstream(path_ / "taken") << std::string(4125, '\x01');
+    auto map = TakenMap::open(dir_.borrow());
+    ASSERT_TRUE(map);
+    EXPECT_TRUE(map->is_set(kContainerPool.start_of(8)));
+    EXPECT_FALSE(map->holds_any());
+}
+
 TEST_F(TakenMapTest, IsRebuilt) {
     auto map = TakenMap::open(dir_.borrow());
     ASSERT_TRUE(map);

@@ -51,7 +51,7 @@ protected:
     void add(Uid start) {
         auto to = store();
         auto lock = to.lock();
-        ASSERT_TRUE(lock && to.add(*lock, registration(start), 1) && to.commit(1));
+        ASSERT_TRUE(lock && to.add(*lock, registration(start)));
     }
     void remove(Uid start) {
         auto from = store();

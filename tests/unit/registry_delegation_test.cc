@@ -14,8 +14,7 @@ protected:
     void add(uint64_t inode) {
         Registration registration = with_delegates(
             transient(inode, fmt::format("n{}", inode), 524288 + 65536 * static_cast<uint32_t>(inode)), {kRange});
-        ASSERT_TRUE(store.add(store.lock().value(), registration, 7));
-        ASSERT_TRUE(store.commit(7));
+        ASSERT_TRUE(store.add(store.lock().value(), registration));
     }
     void remove(uint64_t inode) {
         auto registration = store.find_by_inode(NsInode(inode)).value();
@@ -66,7 +65,7 @@ TEST_F(DelegationTest, IsNotGivenToAStrangerWithTheInodeNumberOfAnAncestor) {
     std::filesystem::remove(scratch.registry() / "i1.userns");
     std::filesystem::remove(scratch.registry() / "o1000.owns/i1.userns");
     Registration stranger = transient(1, "stranger", 10485760);
-    ASSERT_TRUE(store.add(store.lock().value(), stranger, 7));
+    ASSERT_TRUE(store.add(store.lock().value(), stranger));
     std::filesystem::remove(scratch.registry() / "i2.userns");
     ASSERT_TRUE(store.settle_delegation(store.lock().value(), Uid(kRange)));
     EXPECT_FALSE(delegation());

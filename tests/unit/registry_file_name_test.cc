@@ -52,9 +52,9 @@ TEST(FileName, OfEachLinkIsParsedBack) {
     EXPECT_EQ(link_files(r),
               (std::vector<std::string>{"na.userns", "u524288.userns", "g524288.userns", "o1000.owns/i5.userns"}));
     EXPECT_EQ(link_files(plain(5, "a")), (std::vector<std::string>{"na.userns", "o1000.owns/i5.userns"}));
-    EXPECT_EQ(parse_pending_file(pending_file(77)), 77);
-    for (auto file : {"0.userns", "-1.userns", "x.userns", "7", "07.userns", "99999999999.userns"})
-        EXPECT_FALSE(parse_pending_file(file)) << file;
+    for (const auto& file : {new_content_file(77), new_link_file(77)}) EXPECT_EQ(parse_new_file(file), 77) << file;
+    for (auto file : {"0.new", "-1.new", "x.link", "7", "07.link", "99999999999.new", "7.userns"})
+        EXPECT_FALSE(parse_new_file(file)) << file;
 }
 
 }  // namespace

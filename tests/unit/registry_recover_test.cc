@@ -11,10 +11,7 @@ namespace {
 
 class RecoverTest : public ::testing::Test {
 protected:
-    void add(const Registration& registration) {
-        ASSERT_TRUE(store.add(store.lock().value(), registration, 7));
-        ASSERT_TRUE(store.commit(7));
-    }
+    void add(const Registration& registration) { ASSERT_TRUE(store.add(store.lock().value(), registration)); }
     RecoveryReport recover_with(const std::set<uint64_t>& dead) {
         auto report = recover(store, [&](const Registration& registration) {
             return dead.contains(registration.userns.inode.value) ? Verdict::kRemove : Verdict::kKeep;

@@ -37,7 +37,6 @@ public:
     std::filesystem::path base() const { return base_; }
     std::filesystem::path state() const { return base_ / "nsresource"; }
     std::filesystem::path registry() const { return state() / "registry"; }
-    std::filesystem::path pending() const { return state() / "pending"; }
 
     /// All names below the registry directory, the lock aside.
     std::set<std::string> files() const {

@@ -11,8 +11,7 @@ protected:
     static constexpr uint32_t kRange = 1048576;
 
     Registration add(Registration registration) {
-        EXPECT_TRUE(store.add(store.lock().value(), registration, 7));
-        EXPECT_TRUE(store.commit(7));
+        EXPECT_TRUE(store.add(store.lock().value(), registration));
         return registration;
     }
     Registration record_aside(const Registration& registration) {

@@ -9,14 +9,11 @@
 namespace nsr::registry {
 namespace {
 
-constexpr pid_t kWriter = 4711;
-
 class StoreTest : public ::testing::Test {
 protected:
-    void add(const Registration& registration, pid_t writer = kWriter) {
+    void add(const Registration& registration) {
         Lock lock = std::move(store.lock().value());
-        ASSERT_TRUE(store.add(lock, registration, writer));
-        ASSERT_TRUE(store.commit(writer));
+        ASSERT_TRUE(store.add(lock, registration));
     }
     Status remove(const Registration& registration) { return store.remove(store.lock().value(), registration); }
 
@@ -32,7 +29,7 @@ TEST_F(StoreTest, MakesItsDirectoriesWhateverTheUmask) {
     ::umask(old);
     ASSERT_TRUE(opened) << opened.error().what();
     struct stat st{};
-    for (auto directory : {other.state(), other.registry(), other.pending()}) {
+    for (auto directory : {other.state(), other.registry()}) {
         ASSERT_EQ(::stat(directory.c_str(), &st), 0);
         EXPECT_EQ(st.st_mode, S_IFDIR | 0755u);
     }
@@ -59,7 +56,6 @@ TEST_F(StoreTest, LinksATransientRangeFiveTimes) {
     EXPECT_EQ(scratch.stat("i5.userns").st_nlink, 5u);
     EXPECT_EQ(scratch.stat("i5.userns").st_mode, S_IFREG | 0644u);
     EXPECT_EQ(scratch.stat("o1000.owns").st_mode, S_IFDIR | 0755u);
-    EXPECT_TRUE(std::filesystem::is_empty(scratch.pending()));
 }
 
 TEST_F(StoreTest, LinksAnyOtherThreeTimes) {
@@ -116,73 +112,64 @@ TEST_F(StoreTest, RefusesWhatIsThereAndLeavesNothing) {
     add(a);
     for (const Registration& second :
          {transient(5, "b", 589824), transient(6, "a", 589824), transient(6, "b", 524288)}) {
-        Status added = store.add(store.lock().value(), second, kWriter);
+        Status added = store.add(store.lock().value(), second);
         ASSERT_FALSE(added);
         EXPECT_EQ(added.error().code(), EEXIST);
         EXPECT_EQ(scratch.files(), kFilesOfA);
-        EXPECT_TRUE(store.pending().value().empty());
     }
     EXPECT_EQ(store.find_by_inode(NsInode(5)).value(), a);
 }
 
 TEST_F(StoreTest, LeavesNothingOfARefusedFirstEntryOfAnOwner) {
     add(a);
-    Status added = store.add(store.lock().value(), transient(6, "b", 524288, Uid(1001)), kWriter);
+    Status added = store.add(store.lock().value(), transient(6, "b", 524288, Uid(1001)));
     EXPECT_FALSE(added);
     scratch.write("o1002.owns", "a file, not a directory");
-    EXPECT_FALSE(store.add(store.lock().value(), transient(6, "b", 589824, Uid(1002)), kWriter));
+    EXPECT_FALSE(store.add(store.lock().value(), transient(6, "b", 589824, Uid(1002))));
     std::filesystem::remove(scratch.registry() / "o1002.owns");
     EXPECT_EQ(scratch.files(), kFilesOfA);
 }
 
 TEST_F(StoreTest, RefusesANameThatIsAPath) {
-    Status added = store.add(store.lock().value(), plain(5, "../x"), kWriter);
+    Status added = store.add(store.lock().value(), plain(5, "../x"));
     ASSERT_FALSE(added);
     EXPECT_EQ(added.error().code(), EINVAL);
     EXPECT_FALSE(remove(plain(5, "../x")));
 }
 
-TEST_F(StoreTest, KeepsAHalfDoneCallUntilItIsCommitted) {
-    ASSERT_TRUE(store.add(store.lock().value(), a, kWriter));
-    EXPECT_EQ(store.pending().value(), std::vector{kWriter});
-    EXPECT_EQ(store.read_pending(kWriter).value(), a);
-    EXPECT_EQ(store.find_by_name("a").value(), a);
-    ASSERT_TRUE(store.commit(kWriter));
-    EXPECT_TRUE(store.pending().value().empty());
-    EXPECT_EQ(store.read_pending(kWriter).value(), std::nullopt);
-}
-
-TEST_F(StoreTest, UndoesAHalfDoneCall) {
-    ASSERT_TRUE(store.add(store.lock().value(), a, kWriter));
-    ASSERT_TRUE(remove(*store.read_pending(kWriter).value()));
-    ASSERT_TRUE(store.drop_pending(kWriter));
-    ASSERT_TRUE(store.drop_pending(kWriter));
+TEST_F(StoreTest, MakesARecordAhead) {
+    store.prepare();
+    store.prepare();
     EXPECT_TRUE(scratch.files().empty());
-    Status committed = store.commit(kWriter);
-    ASSERT_FALSE(committed);
-    EXPECT_EQ(committed.error().code(), ENOENT);
-}
-
-TEST_F(StoreTest, HasNothingToUndoOfACallThatMadeNoLink) {
-    // A second call for a registered namespace, killed before it found out: the first registration must not be undone.
     add(a);
-    std::ofstream(scratch.pending() / pending_file(kWriter)) << format_registration(a);
-    EXPECT_EQ(store.read_pending(kWriter).value(), std::nullopt);
-    std::ofstream(scratch.pending() / pending_file(kWriter)) << "{\"owner\":10";
-    EXPECT_EQ(store.read_pending(kWriter).value(), std::nullopt);
-}
-
-TEST_F(StoreTest, ReplacesAStalePendingRecordOfTheSameWriter) {
-    std::ofstream(scratch.pending() / pending_file(kWriter)) << "{\"owner\":10";
-    add(a);
-    EXPECT_EQ(scratch.files(), kFilesOfA);
-}
-
-TEST_F(StoreTest, DoesNotWriteThroughASymbolicLinkInPlaceOfAPendingRecord) {
-    std::filesystem::create_symlink(scratch.base() / "victim", scratch.pending() / pending_file(kWriter));
-    add(a);
-    EXPECT_FALSE(std::filesystem::exists(scratch.base() / "victim"));
+    add(transient(6, "b", 589824));
     EXPECT_EQ(store.find_by_inode(NsInode(5)).value(), a);
+    EXPECT_EQ(store.find_by_name("b").value(), transient(6, "b", 589824));
+}
+
+// Whoever removes the registry beneath the service makes ranges of living namespaces look free.
+TEST_F(StoreTest, GivesNoLockOfARegistryThatWasReplaced) {
+    add(a);
+    auto code_of_lock = [&] {
+        auto lock = store.lock();
+        return lock ? 0 : lock.error().code();
+    };
+    EXPECT_EQ(code_of_lock(), 0);
+    std::filesystem::rename(scratch.registry(), scratch.base() / "moved");
+    EXPECT_EQ(code_of_lock(), ESTALE);
+    Store other = scratch.open();
+    EXPECT_EQ(code_of_lock(), ESTALE);
+    EXPECT_TRUE(other.lock());
+    EXPECT_NE(other.home(), store.home());
+    other.expect(store.home());
+    EXPECT_FALSE(other.lock());
+    std::filesystem::remove_all(scratch.registry());
+    std::filesystem::rename(scratch.base() / "moved", scratch.registry());
+    EXPECT_EQ(code_of_lock(), 0);
+    std::filesystem::remove(scratch.registry() / "lock");
+    EXPECT_EQ(code_of_lock(), ESTALE);
+    scratch.write("lock", "");
+    EXPECT_EQ(code_of_lock(), ESTALE);
 }
 
 TEST_F(StoreTest, RemovesEverything) {
@@ -254,10 +241,9 @@ TEST_F(StoreTest, LetsOneOfTwoProcessesHaveAName) {
             if (children[i] != 0) continue;
             auto lock = store.lock();
             if (!lock) ::_exit(3);
-            Status added =
-                store.add(*lock, transient(10 + i, "same", static_cast<uint32_t>(524288 + i * 65536)), ::getpid());
+            Status added = store.add(*lock, transient(10 + i, "same", static_cast<uint32_t>(524288 + i * 65536)));
             if (!added) ::_exit(added.error().code() == EEXIST ? 1 : 2);
-            ::_exit(store.commit(::getpid()) ? 0 : 4);
+            ::_exit(0);
         }
         int sum = 0;
         for (pid_t child : children) {

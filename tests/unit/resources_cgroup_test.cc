@@ -43,6 +43,13 @@ int code_of(UniqueFd fd) {
     return made ? 0 : made.error().code();
 }
 
+Status delegate(const Cgroup& cgroup, Uid uid, Gid gid) {
+    auto handover = TRY(cgroup.prepare_handover());
+    Status given = handover.give(uid, gid);
+    if (!given) EXPECT_TRUE(handover.take_back());
+    return given;
+}
+
 TEST(Cgroup, GivesTheDirectoryAndThreeFiles) {
     ScratchCgroup scratch;
     NEEDS_CGROUP(scratch);
@@ -53,7 +60,7 @@ TEST(Cgroup, GivesTheDirectoryAndThreeFiles) {
     ASSERT_TRUE(cgroup) << cgroup.error().what();
     EXPECT_EQ(cgroup->id(), scratch.id());
     EXPECT_EQ(*cgroup->owner(), Uid(0));
-    ASSERT_TRUE(cgroup->delegate(Uid(524288), Gid(589824)));
+    ASSERT_TRUE(delegate(*cgroup, Uid(524288), Gid(589824)));
     EXPECT_EQ(*cgroup->owner(), Uid(524288));
     for (const auto& file : kGiven) expected[file] = {524288, 589824, file.empty() ? 0755u : 0644u};
     EXPECT_EQ(accesses(scratch), expected);
@@ -112,7 +119,7 @@ TEST(Cgroup, RefusesARemovedOneLater) {
     auto cgroup = Cgroup::from_descriptor(scratch.open());
     ASSERT_TRUE(cgroup);
     rmdir(scratch.path.c_str());
-    EXPECT_FALSE(cgroup->delegate(Uid(524288), Gid(524288)));
+    EXPECT_FALSE(delegate(*cgroup, Uid(524288), Gid(524288)));
 }
 
 TEST(Cgroup, GivesNothingThatIsMountedOverItsFiles) {
@@ -128,7 +135,7 @@ TEST(Cgroup, GivesNothingThatIsMountedOverItsFiles) {
         if (mount(secret, procs.c_str(), nullptr, MS_BIND, nullptr) < 0) return 2;
         auto cgroup = Cgroup::from_descriptor(scratch.open());
         if (!cgroup) return 3;
-        Status given = cgroup->delegate(Uid(524288), Gid(524288));
+        Status given = delegate(*cgroup, Uid(524288), Gid(524288));
         return given ? 4 : given.error().code() == EXDEV ? 0 : 5;
     });
     EXPECT_EQ(result, 0);
@@ -164,7 +171,7 @@ TEST(Cgroup, TakesEverythingBackAfterAFailure) {
     int result = in_child([&] {
         auto cgroup = Cgroup::from_descriptor(scratch.open());
         if (!cgroup || deny_mode(0755) < 0) return 1;  // the last step
-        Status given = cgroup->delegate(Uid(524288), Gid(524288));
+        Status given = delegate(*cgroup, Uid(524288), Gid(524288));
         return given ? 2 : given.error().code() == EIO ? 0 : 3;
     });
     EXPECT_EQ(result, 0);
