@@ -48,11 +48,14 @@ class Job:
         return self.tally
 
     def ready(self):
-        if self.rig and self.rig.cases >= CASES_OF_A_RIG:
+        if self.rig and (self.rig.cases >= CASES_OF_A_RIG or not self.rig.runs()):
             self.drop()
         if not self.rig:
             self.rig = Rig(self.options.binaries + '/nsresource-injector', self.level, self.options.service)
-            self.rig.start()
+            try:
+                self.rig.start()
+            except AssertionError as error:
+                raise Untraceable(self.level + '/start', [str(error)])
         return self.rig
 
     def drop(self):
