@@ -4,7 +4,7 @@ import contextlib, fcntl, os, shutil, signal, threading, time
 
 import invariants, nslib
 from injector import Fault
-from subjects import CALLS, RELEASES, Allocation, Full
+from targets import CALLS, RELEASES, Allocation, Full
 
 # A call that met a dead one's remains may be refused for as long as these are being taken back.
 AGAIN_SECONDS = 5 * invariants.PACE

@@ -6,7 +6,7 @@ import random
 
 from injector import Fault
 from phases import DISKS, carry_out
-from subjects import CALLS, RELEASES
+from targets import CALLS, RELEASES
 from system_calls import LASTING, ROLES
 
 STARTS = ('empty', 'full', 'crash')
