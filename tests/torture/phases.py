@@ -3,7 +3,7 @@
 import contextlib, fcntl, os, shutil, signal, threading, time
 
 import invariants, nslib
-from injector import Fault
+from injection import Fault
 from targets import CALLS, RELEASES, Allocation, Full
 
 # A call that met a dead one's remains may be refused for as long as these are being taken back.

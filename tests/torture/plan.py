@@ -4,10 +4,10 @@
 The name of a case says all about it: LEVEL/PHASE/SUBJECT/ROLE/CALL.NTH/ACTION, or LEVEL/inodes|pages/SUBJECT/ROOM."""
 import random
 
-from injector import Fault
+from injection import Fault
 from phases import DISKS, carry_out
 from targets import CALLS, RELEASES
-from system_calls import LASTING, ROLES
+from call_errors import LASTING, ROLES
 
 STARTS = ('empty', 'full', 'crash')
 ROOMS = {'inodes': 12, 'pages': 6}

@@ -4,7 +4,7 @@ import contextlib, os, shutil, signal, tempfile, time
 
 import invariants, nslib
 from harness import SIGNS_OF_BUGS, Instance, state_of, wait_until
-from injector import Injector
+from injection import Injector
 
 RUNTIME_FILE_SYSTEM = 'size=4m,nr_inodes=600,mode=755'
 # The service kills what takes longer than 30 s.

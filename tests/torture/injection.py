@@ -2,7 +2,7 @@
 """The program nsresource-injector, which follows an instance and makes its system calls fail."""
 import contextlib, os, select, subprocess, time
 
-from system_calls import NAMES, NUMBERS, number_of_error, parse_trace
+from call_errors import NAMES, NUMBERS, number_of_error, parse_trace
 
 
 class Fault:
