@@ -60,7 +60,8 @@ class Reference:
         return [ns.record for ns in self.live]
 
     def room(self, caller, records):
-        return REGISTRATIONS - sum(self.user(one.owner) == self.user(caller) for one in records)
+        user = {uid: self.user(uid) for uid in {caller, *(one.owner for one in records)}}
+        return REGISTRATIONS - sum(user[one.owner] == user[caller] for one in records)
 
     def name_and_room(self, caller, final):
         return first((any(one.name == final for one in self.records()), 'NameExists'),
@@ -95,7 +96,8 @@ class Reference:
                      (len(free) < wanted[K64], 'NoDynamicRange'))
 
     def used_by(self, caller, size):
-        return sum(user == self.user(caller) and start in POOLS[size] for start, user in self.used.items())
+        me = self.user(caller)
+        return sum(user == me and start in POOLS[size] for start, user in self.used.items())
 
     def is_free(self, start, parent):
         return self.holders.get(start, [None])[-1] is parent and (parent or start not in self.used) and \
@@ -114,8 +116,8 @@ class Reference:
 
     def register(self, caller, ns, name, mangle=False):
         final, record = self.final_name(caller, name, mangle), ns.record or Record()
-        start = ns.mapped if record.start is None else record.start
-        return first((final is None, BAD + 'name'), (caller not in (0, ns.owner) or start != caller, UFD),
+        start, rootless = ns.mapped if record.start is None else record.start, record.delegates and record.target
+        return first((final is None, BAD + 'name'), (caller not in (0, ns.owner) or start != caller or rootless, UFD),
                      (ns.record, 'UserNamespaceExists'), (True, self.name_and_room(caller, final)))
 
     def registered(self, ns, record):
