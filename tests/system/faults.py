@@ -48,4 +48,12 @@ def links_of(service, inode):
     except FileNotFoundError:
         return []
     return [name for name in service.files() if '.userns' in name
-            and os.stat(os.path.join(service.registry, name)).st_ino == entry]
+            and inode_of(os.path.join(service.registry, name)) == entry]
+
+
+def inode_of(path):
+    """None if the file has gone meanwhile."""
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return None

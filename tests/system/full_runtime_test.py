@@ -6,7 +6,7 @@ import os, shutil, subprocess, sys, tempfile, time
 
 import harness
 from harness import DaemonTest, wait_until
-from subjects import Allocation, ControlGroup, Registration, Veth, ask
+from subjects import Allocation, AllocationBelow, ControlGroup, Registration, Veth, ask
 
 MAX_FREE = 8
 PAGE = 4096
@@ -126,6 +126,9 @@ class FullRuntime(SmallRuntime):
 
     def test_pages_for_an_allocation(self):
         self.check(Allocation, self.fill_pages)
+
+    def test_inodes_for_an_allocation_below(self):
+        self.check(AllocationBelow, self.fill_inodes)
 
     def test_inodes_for_a_registration(self):
         self.check(Registration, self.fill_inodes)

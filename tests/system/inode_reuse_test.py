@@ -90,13 +90,17 @@ class InodeReuse(DaemonTest):
         self.add_mount(one, path)
         return path
 
+    def wait_for_umount(self, path):
+        """The service manager of the test keeps it, too, until it is told not to."""
+        wait_until(lambda: self.service.take_notes() and umount(path, 0) == 0, 'umount', LET_GO)
+
     def check_mounts(self, follower_dies):
         kept = 0
         for path, follower in self.rounds(self.give_mount, lambda path: None):
             if follower_dies:
                 follower.close()
             try:
-                wait_until(lambda: umount(path, 0) == 0, 'umount', LET_GO)
+                self.wait_for_umount(path)
             except AssertionError:
                 kept += 1
             follower.close()
@@ -115,10 +119,10 @@ class InodeReuse(DaemonTest):
         for path, follower in self.rounds(self.give_mount, lambda path: None):
             own = self.mounted(10000 + follower.inode % 1000 * 100 + int(path.rsplit('mount')[-1]))
             self.add_mount(follower, own)
-            wait_until(lambda: umount(path, 0) == 0, 'umount of the dead one\'s', LET_GO)
+            self.wait_for_umount(path)
             self.assertEqual(umount(own, 0), -1, 'the mount of a living namespace was let go')
             follower.close()
-            wait_until(lambda: umount(own, 0) == 0, 'umount of the follower\'s', LET_GO)
+            self.wait_for_umount(own)
 
     def check_cgroups(self, follower_dies):
         def give(one, number):

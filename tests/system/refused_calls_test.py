@@ -9,7 +9,7 @@ from faults import Rounds
 from harness import DaemonTest, wait_until
 from injector import SUPPORTED, Fault, fail, inject
 from nslib import Conn
-from subjects import Allocation, ControlGroup, Registration, Veth, answer, ask
+from subjects import Allocation, AllocationBelow, ControlGroup, Registration, Veth, answer, ask
 from system_calls import ERRNOS
 
 # In seconds: what an undo could not take back is taken back by a repair.
@@ -28,13 +28,14 @@ class RefusedCalls(DaemonTest):
     def setUp(self):
         super().setUp()
         self.service = self.instance()
-        self.found, self.seen, self.all = [], {}, []
+        self.found, self.seen, self.all, self.count = [], {}, [], 0
 
     def subject(self, make):
         one = make(self.service)
         self.keep(one)
         self.open.callback(one.clear)
         self.all.append(one)
+        self.count += 1
         return one
 
     def call_with(self, subject, faults, children):
@@ -59,14 +60,18 @@ class RefusedCalls(DaemonTest):
             again = ask(subject.call())
             self.found += [] if again == 'ok' else ['%s, told %s, then %s' % (why, told, again)]
 
-    def check_end(self):
-        """All is watched: no registration outlives its namespace."""
+    def end_all(self):
+        """What is registered is watched: it does not outlive its namespace."""
         for one in self.all:
             one.close()
         try:
             wait_until(lambda: not any(one.remains() for one in self.all), 'end of all', RELEASE)
         except AssertionError:
             self.found += ['after its death: %s' % problem for one in self.all for problem in one.remains()]
+        self.all = []
+
+    def check_end(self):
+        self.end_all()
         print(self.seen, file=sys.stderr)
         self.assertEqual(self.found, [])
 
@@ -79,13 +84,14 @@ class RefusedCalls(DaemonTest):
             told, hit = self.call_with(subject, [Fault(count, fail(getattr(errno, code)), only)], children)
             self.check(subject, told, '%s at call %d, %s' % (code, count, hit))
             rounds.note(hit)
+        self.end_all()
 
     def check_all(self, make, children=False):
         ask(self.subject(make).call())  # what is loaded once is loaded
         for code in ('ENOMEM', 'EMFILE', 'ENOSPC', 'EIO', 'EINTR', 'EAGAIN', 'ENOBUFS'):
             self.sweep(make, code, children)
         self.check_end()
-        self.assertGreater(len(self.all), 20)
+        self.assertGreater(self.count, 20)
 
     def test_allocation(self):
         self.check_all(Allocation)
@@ -95,6 +101,9 @@ class RefusedCalls(DaemonTest):
 
     def test_allocation_with_delegations(self):
         self.check_all(lambda service: Allocation(service, delegations=1))
+
+    def test_allocation_below(self):
+        self.check_all(AllocationBelow)
 
     def test_registration(self):
         self.check_all(Registration)
@@ -150,6 +159,9 @@ class RefusedCalls(DaemonTest):
     def test_undo_of_a_delegation(self):
         self.double(lambda service: Allocation(service, delegations=1),
                     lambda: Fault(1, fail(errno.EPERM), ['write'], about='/gid_map'), children=True)
+
+    def test_undo_of_an_allocation_below(self):
+        self.double(AllocationBelow, lambda: Fault(1, fail(errno.EPERM), ['write'], about='/gid_map'), children=True)
 
     def test_undo_of_a_control_group(self):
         self.double(ControlGroup, lambda: Fault(2, fail(errno.EIO), ['fchown', 'fchownat']))

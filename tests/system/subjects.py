@@ -6,7 +6,7 @@ from faults import links_of
 from harness import Namespace, alloc, namespace
 from incumbent import Living
 from nslib import ALLOC, CFD, CGROUP, NET, NFD, REGISTER, UFD
-from nslib import Cgroup, Closed, Conn, link, make_netns, maps, netlink_links, uniq
+from nslib import Cgroup, Closed, Conn, link, make_netns, make_userns, maps, netlink_links, uniq
 
 DELEGATED = ('', 'cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads')
 
@@ -100,6 +100,35 @@ class Allocation(Subject):
             return ['maps %r, record %r, names %r' % (uids, record, names)]
         given = ['%s%d.delegate' % (kind, start) for _, start, _ in uids[1:] for kind in 'ug']
         return [name for name in given if not os.path.exists(os.path.join(self.service.registry, name))]
+
+
+class AllocationBelow(Allocation):
+    """It takes one of its parent's ranges as its own, and hands on the other."""
+
+    def __init__(self, service):
+        super().__init__(service, delegations=1)
+        self.parent = alloc(delegateContainerRanges=2)
+        self.one.close()
+        self.one = Namespace(make_userns(0, parent=self.parent.fd))
+        self.inode = self.one.inode
+
+    def given(self):
+        """What the parent has to give by now, or has given: who holds each of its ranges."""
+        return [self.holder(start) for _, start, _ in self.parent.um[1:]]
+
+    def holder(self, start):
+        with open(os.path.join(self.service.registry, 'u%d.delegate' % start)) as file:
+            return json.load(file)['userns']
+
+    def complaints(self, done):
+        found = super().complaints(done)
+        if not done and not found and not self.is_half() and set(self.given()) != {self.parent.inode}:
+            found.append('ranges of the parent are held by %r' % self.given())
+        return found
+
+    def close(self):
+        super().close()
+        self.parent.close()
 
 
 class Registration(Subject):
