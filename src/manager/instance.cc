@@ -48,6 +48,23 @@ Result<lifecycle::Recovered> recover(lifecycle::Instance& instance, const Kernel
     return TRY_WITHIN("recovery of the registry", lifecycle::recover(instance, past));
 }
 
+/// Where the start fails, nothing of it stays attached in the kernel that no registered namespace needs.
+class StartGuard {
+public:
+    explicit StartGuard(const KernelSide& kernel) : kernel_(kernel) {}
+    StartGuard(const StartGuard&) = delete;
+    StartGuard& operator=(const StartGuard&) = delete;
+    ~StartGuard() {
+        if (has_succeeded_) return;
+        if (auto entries = kernel_.entries()) kernel_.leave(*entries);
+    }
+    void succeed() { has_succeeded_ = true; }
+
+private:
+    const KernelSide& kernel_;
+    bool has_succeeded_ = false;
+};
+
 }  // namespace
 
 Result<int> run_instance(const Options& options) {
@@ -59,6 +76,7 @@ Result<int> run_instance(const Options& options) {
     auto shares = TRY(share_descriptors());
     auto premises = TRY(enter_premises(options));
     auto kernel = KernelSide::set_up(options);
+    StartGuard start(kernel);
     const auto& choice = kernel.choice();
     auto entries = TRY(kernel.entries());
     TRY_WITHIN("record of used ranges", begin_boot(premises, choice.level));
@@ -107,6 +125,7 @@ Result<int> run_instance(const Options& options) {
     TRY(heartbeat.start(loop));
     RegistryGuard guard(instance, options.runtime_dir, [&] { manager.replace_workers(instance.level); });
     TRY(guard.start(loop));
+    start.succeed();
     tell_service_manager("READY=1\n" + status_line(choice));
     int exit_status = TRY(loop.run());
     tell_service_manager("STOPPING=1");

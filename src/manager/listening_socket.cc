@@ -64,7 +64,9 @@ void link_to(const std::string& target, const std::string& directory) {
         std::string path = directory + "/" + kSocketName, temporary = directory + "/.#" + kSocketName;
         unlink(temporary.c_str());
         TRY(sys::symlink_at(target, sys::kCwd, temporary));
-        return sys::rename_at(sys::kCwd, temporary, sys::kCwd, path);
+        Status renamed = sys::rename_at(sys::kCwd, temporary, sys::kCwd, path);
+        if (!renamed) unlink(temporary.c_str());
+        return renamed;
     }();
     if (!made) log::warning("No symbolic link to the socket: {}", made.error().what());
 }
@@ -75,6 +77,13 @@ void announce(const std::string& runtime_dir) {
     if (auto made = sys::ensure_directory(sys::kCwd, "/run/varlink", 0755); !made)
         log::debug("{}", made.error().what());
     link_to(runtime_dir + "/" + kSocketName, kVarlinkRegistry);
+}
+
+Status put_in_place(BorrowedFd socket, const std::string& temporary, const std::string& path) {
+    if (chmod(temporary.c_str(), 0666) < 0) return fail_errno(errno, "chmod " + temporary);
+    if (listen(socket.get(), kBacklog) < 0) return fail_errno(errno, "listen");
+    set_attributes(temporary);
+    return sys::rename_at(sys::kCwd, temporary, sys::kCwd, path);
 }
 
 // Only a link that we could have made is ours to remove.
@@ -96,10 +105,9 @@ Result<UniqueFd> ListeningSocket::make(const std::string& path) {
     auto where = TRY(address(temporary));
     if (bind(fd.get(), reinterpret_cast<sockaddr*>(&where), sizeof where) < 0)
         return fail_errno(errno, "bind " + temporary);
-    if (chmod(temporary.c_str(), 0666) < 0) return fail_errno(errno, "chmod " + temporary);
-    if (listen(fd.get(), kBacklog) < 0) return fail_errno(errno, "listen");
-    set_attributes(temporary);
-    TRY(sys::rename_at(sys::kCwd, temporary, sys::kCwd, path));
+    Status in_place = put_in_place(fd.borrow(), temporary, path);
+    if (!in_place) unlink(temporary.c_str());
+    TRY(std::move(in_place));
     return fd;
 }
 

@@ -57,8 +57,10 @@ Status StatusFile::write() {
         status["freshDynamic"] = written_.singles;
     }
     UniqueFd fd = TRY(sys::open_at(runtime_, kNewName, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644));
-    TRY(sys::write_all(fd.borrow(), boost::json::serialize(status) + "\n"));
-    return sys::rename_at(runtime_, kNewName, runtime_, kName);
+    Status written = sys::write_all(fd.borrow(), boost::json::serialize(status) + "\n");
+    if (written) written = sys::rename_at(runtime_, kNewName, runtime_, kName);
+    if (!written) static_cast<void>(sys::unlink_at(runtime_, kNewName));
+    return written;
 }
 
 // Each second, not at each allocation: the figures are for people, and workers have better things to do.

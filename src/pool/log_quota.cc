@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 
+#include "base/allocate.h"
 #include "base/sys.h"
 
 namespace nsr::pool {
@@ -57,9 +58,7 @@ Result<LogQuota> LogQuota::create() {
     UniqueFd fd(memfd_create("nsresource-log-quota", MFD_CLOEXEC));
     int code = errno;
     if (!fd) return fail_errno(code, "memfd_create");
-    int result = ftruncate(fd.get(), sizeof(Page));
-    code = errno;
-    if (result < 0) return fail_errno(code, "ftruncate");
+    TRY(sys::allocate(fd.borrow(), sizeof(Page), "accounts of log lines"));
     return map(std::move(fd));
 }
 

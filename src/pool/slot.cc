@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/allocate.h"
+
 namespace nsr::pool {
 
 Result<Slot> Slot::map(UniqueFd fd) {
@@ -19,9 +21,7 @@ Result<Slot> Slot::create() {
     UniqueFd fd(memfd_create("nsresource-worker", MFD_CLOEXEC));
     int code = errno;
     if (!fd) return fail_errno(code, "memfd_create");
-    int result = ftruncate(fd.get(), sizeof(Page));
-    code = errno;
-    if (result < 0) return fail_errno(code, "ftruncate");
+    TRY(sys::allocate(fd.borrow(), sizeof(Page), "page of a worker"));
     return map(std::move(fd));
 }
 

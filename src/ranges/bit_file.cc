@@ -44,11 +44,13 @@ Status make_file(BorrowedFd dir, const std::string& name) {
     UniqueFd fd = TRY(sys::open_at(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
     std::string content(kMagic);
     content.resize(kFileSize, '\0');
-    TRY_WITHIN(temporary, sys::write_all(fd.borrow(), content));
-    TRY_WITHIN(temporary, sys::sync_data(fd.borrow()));
-    Status linked = sys::link_at(dir, temporary, dir, name);
-    TRY(sys::unlink_at(dir, temporary));
-    if (!linked && linked.error().code() != EEXIST) return linked;
+    Status made = sys::write_all(fd.borrow(), content);
+    if (made) made = sys::sync_data(fd.borrow());
+    if (made) made = sys::link_at(dir, temporary, dir, name);
+    // In any case: where there was no room for it, it would take up what room there is.
+    Status gone = sys::unlink_at(dir, temporary);
+    if (!made && made.error().code() != EEXIST) return Failure(std::move(made).error().within(temporary));
+    TRY(std::move(gone));
     UniqueFd directory = TRY(sys::open_at(dir, ".", O_RDONLY | O_DIRECTORY));
     return sys::sync_all(directory.borrow());
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/allocate.h"
 #include "base/sys.h"
 
 namespace nsr::ranges {
@@ -40,11 +41,12 @@ Result<TakenMap> TakenMap::open(BorrowedFd dir) {
     auto size = static_cast<size_t>(st.st_size);
     if (!S_ISREG(st.st_mode) || (size != 0 && size != kBits && size != kSize))
         return fail(EBADMSG, "taken is not a file of this service");
-    // A write to a mapped page that a full file system has no room for would kill the process.
-    int code = posix_fallocate(fd.get(), 0, kSize);
-    if (code != 0) return fail_errno(code, "allocate taken");
+    Status allocated = sys::allocate(fd.borrow(), kSize, "taken");
+    // An empty one would be taken for the trace of an instance that has run.
+    if (!allocated && size == 0) static_cast<void>(sys::unlink_at(dir, "taken"));
+    TRY(std::move(allocated));
     void* bytes = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-    code = errno;
+    int code = errno;
     if (bytes == MAP_FAILED) return fail_errno(code, "mmap taken");
     return TakenMap(std::span(static_cast<uint8_t*>(bytes), kSize));
 }

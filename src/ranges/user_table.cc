@@ -10,6 +10,7 @@
 #include <cstring>
 #include <string>
 
+#include "base/allocate.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "ranges/user_counts.h"
@@ -56,6 +57,7 @@ Result<std::span<std::byte>> open_and_map(BorrowedFd dir, int access, int protec
     auto st = TRY(sys::stat_fd(fd.borrow()));
     if (!S_ISREG(st.st_mode) || static_cast<size_t>(st.st_size) != kSize)
         return fail(EBADMSG, "users is not a table of this service");
+    if (access == O_RDWR) TRY(sys::allocate(fd.borrow(), kSize, kName));
     return map(fd.borrow(), protection);
 }
 
@@ -67,6 +69,14 @@ Status make_way(BorrowedFd dir) {
     if (S_ISREG(st->st_mode) && static_cast<size_t>(st->st_size) < kSize) return sys::unlink_at(dir, kName);
     log::warning("{} is not a table of this service; it is set aside as {}", kName, kDamagedName);
     return sys::rename_at(dir, kName, dir, kDamagedName);
+}
+
+Status fill(BorrowedFd fd, std::span<const uint32_t> marks) {
+    TRY(sys::set_mode(fd, 0644));
+    std::string head(kCountsOffset, '\0');
+    if (marks.size() == UserTable::kMarks) memcpy(&head[kMarksOffset], marks.data(), marks.size_bytes());
+    TRY_WITHIN(kName, sys::write_at(fd, head, 0));
+    return sys::allocate(fd, kSize, kName);
 }
 
 }  // namespace
@@ -83,15 +93,10 @@ Result<UserTable> UserTable::open_for_reading(BorrowedFd dir) {
 Result<UserTable> UserTable::make(BorrowedFd dir, std::span<const uint32_t> marks) {
     TRY(make_way(dir));
     UniqueFd fd = TRY(sys::open_at(dir, kName, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0644));
-    TRY(sys::set_mode(fd.borrow(), 0644));
-    std::string head(kCountsOffset, '\0');
-    if (marks.size() == kMarks) memcpy(&head[kMarksOffset], marks.data(), marks.size_bytes());
-    TRY_WITHIN(kName, sys::write_at(fd.borrow(), head, 0));
-    int result = fallocate(fd.get(), 0, 0, kSize);
-    // Other file systems than tmpfs may be without it; there the size is all.
-    if (result < 0 && errno == EOPNOTSUPP) result = ftruncate(fd.get(), kSize);
-    int code = errno;
-    if (result < 0) return fail_errno(code, "allocate users");
+    Status filled = fill(fd.borrow(), marks);
+    // Half of one is of no use, and the file system may be full.
+    if (!filled) static_cast<void>(sys::unlink_at(dir, kName));
+    TRY(std::move(filled));
     return UserTable(TRY(map(fd.borrow(), PROT_READ | PROT_WRITE)));
 }
 

@@ -94,6 +94,17 @@ TEST_F(TakenMapTest, IsRebuilt) {
     EXPECT_TRUE(map->snapshot(kContainerPool).test(9));
 }
 
+// As a crash, or a copy of the directory, can leave it.
+TEST_F(TakenMapTest, HasAllPagesBeforeItIsUsed) {
+    ASSERT_TRUE(TakenMap::open(dir_.borrow()));
+    auto size = static_cast<off_t>(std::filesystem::file_size(path_ / "taken"));
+    ASSERT_EQ(truncate((path_ / "taken").c_str(), 0), 0);
+    ASSERT_EQ(truncate((path_ / "taken").c_str(), size), 0);
+    ASSERT_EQ(sys::stat_target((path_ / "taken").string())->st_blocks, 0);
+    ASSERT_TRUE(TakenMap::open(dir_.borrow()));
+    EXPECT_GE(sys::stat_target((path_ / "taken").string())->st_blocks * 512, size);
+}
+
 TEST_F(TakenMapTest, RefusesAnotherFile) {
     std::ofstream(path_ / "taken") << "something else";
     auto map = TakenMap::open(dir_.borrow());

@@ -46,6 +46,15 @@ TEST_F(UserTableTest, IdsOfARangeAreTheUserWhoGotIt) {
     EXPECT_EQ(users.knowledge_of(kRange), UserTable::Knowledge::kUnknown);
 }
 
+TEST_F(UserTableTest, HasAllPagesBeforeItIsUsed) {
+    make();
+    auto size = static_cast<off_t>(std::filesystem::file_size(path("run/users")));
+    ASSERT_EQ(truncate(path("run/users").c_str(), 0), 0);
+    ASSERT_EQ(truncate(path("run/users").c_str(), size), 0);
+    ASSERT_TRUE(UserTable::open(dir_.borrow()));
+    EXPECT_GE(sys::stat_target(path("run/users"))->st_blocks * 512, size);
+}
+
 TEST_F(UserTableTest, ForeignIdsAreOneUser) {
     auto users = make();
     for (uint32_t uid : {2147352576u, 2147352577u, 2147418111u})
