@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "base/log.h"
+#include "base/shortage.h"
 #include "lifecycle/policy_entries.h"
 #include "policy/proof.h"
 #include "registry/file_name.h"
@@ -30,6 +31,17 @@ void log_choice(const policy::Choice& choice) {
                fmt::format("Enforcement: {} ({})", policy::level_to_string(choice.level), choice.reason));
 }
 
+// A kernel that cannot do it is nothing to report; one that was short of something at this moment is.
+void log_deafness(const Error& error) {
+    if (is_shortage(error.code()))
+        log::warning(
+            "Until the next start the kernel does not tell of dead user namespaces, which are found later, if "
+            "at all: {}",
+            error.what());
+    else
+        log::debug("The kernel sends no word of dead namespaces: {}", error.what());
+}
+
 }  // namespace
 
 KernelSide KernelSide::set_up(const Options& options) {
@@ -39,7 +51,7 @@ KernelSide KernelSide::set_up(const Options& options) {
     bool is_wanted = !options.enforcement || *options.enforcement == Level::kEnforce;
     Status enforceable = fail(ECANCELED, "it is not asked for");
     if (is_wanted) {
-        auto policy = KernelPolicy::load(options.runtime_dir, Scope::kAll);
+        auto policy = retry_shortage([&] { return KernelPolicy::load(options.runtime_dir, Scope::kAll); });
         enforceable = policy ? side.prove(*policy, options.runtime_dir) : to_status(policy);
         if (!enforceable) side.pulse_.reset();
         if (policy && !enforceable)
@@ -49,8 +61,8 @@ KernelSide KernelSide::set_up(const Options& options) {
     side.choice_ = policy::choose_level(options.enforcement, enforceable);
     // Word of deaths is worth having at every level.
     if (!side.policy_ && side.choice_.level != Level::kRefuse) {
-        auto policy = KernelPolicy::load(options.runtime_dir, Scope::kDeaths);
-        if (!policy) log::debug("The kernel sends no word of dead namespaces: {}", policy.error().what());
+        auto policy = retry_shortage([&] { return KernelPolicy::load(options.runtime_dir, Scope::kDeaths); });
+        if (!policy) log_deafness(policy.error());
         if (policy) side.policy_ = std::move(*policy);
     }
     if (side.choice_.level == Level::kEnforce && side.policy_->form() == policy::Form::kFunction)

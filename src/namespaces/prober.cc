@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "base/shortage.h"
 #include "base/sys.h"
 #include "namespaces/user_namespace.h"
 
@@ -38,21 +39,36 @@ HandleBuffer make_handle(const NsIdentity& identity) {
     return buffer;
 }
 
+Result<HandleBuffer> handle_of(const UserNamespace& userns) {
+    HandleBuffer given{};
+    given.get()->handle_bytes = sizeof(NsfsHandle);
+    int mount_id = 0;
+    int result = name_to_handle_at(userns.fd().get(), "", given.get(), &mount_id, AT_EMPTY_PATH);
+    int code = errno;
+    if (result < 0) return fail_errno(code, "file handle of a user namespace");
+    return given;
+}
+
+// The layout is checked against the kernel's answer for a namespace that certainly lives.
+bool knows_handles(const UserNamespace& own) {
+    if (own.identity().id.value == 0) return false;
+    auto given = retry_shortage([&] { return handle_of(own); });
+    if (!given && is_shortage(given.error().code()))
+        log::warning(
+            "Deaths of user namespaces are not looked for by file handles until the next start, so that some "
+            "registrations may outlast their namespaces: {}",
+            given.error().what());
+    HandleBuffer expected = make_handle(own.identity());
+    return given && memcmp(expected.bytes, given->bytes, sizeof given->bytes) == 0;
+}
+
 }  // namespace
 
 Result<Prober> Prober::create(OpenByHandle open_by_handle) {
     if (!open_by_handle) open_by_handle = open_by_handle_at;
-    auto own = TRY(UserNamespace::own());
-    HandleBuffer expected = make_handle(own.identity());
-    HandleBuffer given{};
-    given.get()->handle_bytes = sizeof(NsfsHandle);
-    int mount_id = 0;
-    // The layout is checked against the kernel's answer for a namespace that certainly lives.
-    bool known = own.identity().id.value != 0 &&
-                 name_to_handle_at(own.fd().get(), "", given.get(), &mount_id, AT_EMPTY_PATH) == 0 &&
-                 memcmp(expected.bytes, given.bytes, sizeof given.bytes) == 0;
-    if (!known) return Prober(UniqueFd(), std::move(open_by_handle));
-    Prober prober(TRY(sys::own_user_namespace()), std::move(open_by_handle));
+    auto own = TRY(retry_shortage([] { return UserNamespace::own(); }));
+    if (!knows_handles(own)) return Prober(UniqueFd(), std::move(open_by_handle));
+    Prober prober(TRY(retry_shortage([] { return sys::own_user_namespace(); })), std::move(open_by_handle));
     if (auto verified = prober.verify(); !verified) log::debug("{}", verified.error().what());
     return prober;
 }

@@ -20,7 +20,11 @@ constexpr unsigned long kGetNamespaceId = _IOR(NSIO, 0xd, uint64_t);
 Result<NsIdentity> identify(BorrowedFd fd) {
     auto st = TRY(sys::stat_fd(fd));
     uint64_t id = 0;
-    if (ioctl(fd.get(), kGetNamespaceId, &id) < 0) id = 0;  // older kernel: the inode number must do
+    int result = ioctl(fd.get(), kGetNamespaceId, &id);
+    int code = errno;
+    // An older kernel, where the inode number must do. After any other error it would make a stranger of a namespace.
+    if (result < 0 && code != ENOTTY && code != EINVAL) return fail_errno(code, "id of a namespace");
+    if (result < 0) id = 0;
     return NsIdentity{NsInode(st.st_ino), NsId(id)};
 }
 

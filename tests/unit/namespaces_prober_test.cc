@@ -1,10 +1,29 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "namespaces/prober.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <fstream>
 #include <set>
 
 #include "namespaces_scratch.h"
+
+namespace {
+
+int shortage = 0, failures = 0;
+
+}  // namespace
+
+// In the place of the C library's.
+extern "C" int name_to_handle_at(int dir, const char* path, struct file_handle* handle, int* mount,
+                                 int flags) noexcept {
+    if (failures > 0) {
+        --failures;
+        errno = shortage;
+        return -1;
+    }
+    return static_cast<int>(syscall(SYS_name_to_handle_at, dir, path, handle, mount, flags));
+}
 
 namespace nsr::namespaces {
 namespace {
@@ -119,6 +138,28 @@ TEST_F(ProberTest, LeavesNoDescriptorOpen) {
         EXPECT_EQ(another->probe(target.identity()), Life::kAlive);
     }
     EXPECT_EQ(count(), before);
+}
+
+TEST_F(ProberTest, IsMadeThoughTheSystemIsShortOfSomethingForAMoment) {
+    for (int code : {ENOMEM, EMFILE, EINTR}) {
+        shortage = code;
+        failures = 2;
+        auto made = Prober::create();
+        ASSERT_TRUE(made);
+        EXPECT_TRUE(made->works()) << code;
+    }
+}
+
+TEST_F(ProberTest, SaysWhatAShortageThatLastsMeans) {
+    shortage = ENOMEM;
+    failures = 100;
+    testing::internal::CaptureStderr();
+    auto made = Prober::create();
+    std::string log = testing::internal::GetCapturedStderr();
+    failures = 0;
+    ASSERT_TRUE(made);
+    EXPECT_FALSE(made->works());
+    EXPECT_NE(log.find("not looked for"), std::string::npos) << log;
 }
 
 // In a user namespace that allows none below it.
