@@ -44,6 +44,7 @@ Manager::Admission Manager::accept_one() {
     UniqueFd fd(accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) {
         if (errno == EINTR || errno == ECONNABORTED) return Admission::kDone;
+        if (errno == ENOMEM || errno == ENOBUFS) return pause_accepting();
         if (errno != EMFILE && errno != ENFILE) return Admission::kNoneLeft;
         Connection* victim = to_evict();
         if (!victim || closers_.waiting() > kMaxOverdraft) return pause_accepting();

@@ -188,7 +188,9 @@ Status Closers::start_closer(Waiting& waiting) {
 // The process has its copies and nothing else. From here on its are the last ones, unless it has died meanwhile.
 void Closers::on_ready(Closer& closer) {
     struct pollfd ended{closer.pidfd.get(), POLLIN, 0};
-    if (closer.killed_at_usec != 0 || ::poll(&ended, 1, 0) != 0) return closer.ready_source.disable();
+    auto has_ended = sys::poll({&ended, 1}, 0);
+    if (!has_ended) return;  // it is asked again at once
+    if (closer.killed_at_usec != 0 || *has_ended > 0) return closer.ready_source.disable();
     discount(closer.user, closer.fds.size());
     closer.fds.clear();
     kill_holder(closer.pidfd.borrow());

@@ -66,9 +66,24 @@ void Manager::hand_over(Worker& worker, Job job) {
     worker.user = kNoUser;
     worker.slot.set_deadline_usec(sys::now_usec() + pool::kJobUsec);
     worker.slot.set_state(WorkerState::kBusy);
-    if (auto sent = worker.channel.send(message); !sent)
+    if (auto sent = worker.channel.send(message); !sent) {
         log::error("Worker {} takes no job: {}", worker.pid, sent.error().what());
+        WorkerPool::retire(worker);
+        return put_back(std::move(job));
+    }
     worker.job = std::move(job);
+}
+
+// It has not been begun.
+void Manager::put_back(Job job) {
+    if (job.type == MessageType::kTidy)
+        tidying_ = Tidying::kWaiting;
+    else if (job.type != MessageType::kRelease)
+        jobs_.push_front(std::move(job));
+    else if (job.attempts == 0)
+        releases_.put_back({.user = job.user, .namespaces = {}}, job.namespaces);
+    else
+        releases_.retry({.user = job.user, .namespaces = job.namespaces, .attempts = job.attempts - 1});
 }
 
 void Manager::on_job_done(Worker& worker, const Message& message) {

@@ -74,6 +74,7 @@ private:
     bool release_waits();
     Job next_job();
     void retry(Job job);
+    void put_back(Job job);
     void retry_release(const Job& job);
     Step dispatch_job();
     Step dispatch_connection();

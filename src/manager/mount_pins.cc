@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "base/log.h"
+#include "base/shortage.h"
 #include "base/sys.h"
 #include "manager/notify.h"
 #include "resources/mount.h"
@@ -57,7 +58,7 @@ void MountPins::flush() {
     for (; !notes_.empty(); notes_.pop_front()) {
         Note& note = notes_.front();
         Status sent = note.fd ? notify_with_fd(note.text, note.fd.borrow()) : notify(note.text, 0);
-        if (!sent && sent.error().code() == EAGAIN && notes_.size() <= kMaxNotes) return;
+        if (!sent && is_shortage(sent.error().code()) && notes_.size() <= kMaxNotes) return;
         if (!sent) log::warning("Cannot tell the service manager of a mount: {}", sent.error().what());
         if (!note.fd) continue;
         --copy_count_;

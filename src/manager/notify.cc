@@ -10,6 +10,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/shortage.h"
 #include "base/sys.h"
 
 namespace nsr::manager {
@@ -56,7 +57,9 @@ Status send_message(const std::string& text, BorrowedFd fd, uint64_t patience_us
         item->cmsg_len = CMSG_LEN(sizeof number);
         memcpy(CMSG_DATA(item), &number, sizeof number);
     }
-    ssize_t n = sendmsg(socket.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t n = 0;
+    do n = sendmsg(socket.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
     int code = errno;
     if (n < 0) return fail_errno(code, "send to the service manager");
     return {};
@@ -65,7 +68,10 @@ Status send_message(const std::string& text, BorrowedFd fd, uint64_t patience_us
 }  // namespace
 
 Status notify(const std::string& text, uint64_t patience_usec) {
-    return send_message(text, BorrowedFd(), patience_usec);
+    auto sent = send_message(text, BorrowedFd(), patience_usec);
+    bool is_worth_another = !sent && sent.error().code() != EAGAIN;  // that one has been waited for
+    if (!is_worth_another) return sent;
+    return retry_shortage([&] { return send_message(text, BorrowedFd(), patience_usec); });
 }
 
 Status notify_with_fd(const std::string& text, BorrowedFd fd) { return send_message(text, fd, 0); }

@@ -4,6 +4,9 @@
 #include <sys/socket.h>
 #include <array>
 #include <cstring>
+#include <optional>
+
+#include "base/shortage.h"
 
 namespace nsr::manager {
 
@@ -23,11 +26,16 @@ Status set_peek_offset(BorrowedFd socket, int offset) {
     return {};
 }
 
-// One call sees no further than to the end of what came with the first descriptors.
-Look look_once(Connection& connection) {
+// One call sees no further than to the end of what came with the first descriptors. Nothing: the kernel was short of
+// something, which says nothing about what is there.
+std::optional<Look> look_once(Connection& connection) {
     std::array<char, kPeekSize> buffer;
-    ssize_t n = recv(connection.fd.get(), buffer.data(), buffer.size(), MSG_PEEK | MSG_DONTWAIT);
-    if (n < 0) return errno == EAGAIN || errno == EINTR ? Look::kNothing : Look::kOver;
+    ssize_t n = 0;
+    do n = recv(connection.fd.get(), buffer.data(), buffer.size(), MSG_PEEK | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN) return Look::kNothing;
+    if (n < 0 && is_shortage(errno)) return std::nullopt;
+    if (n < 0) return Look::kOver;
     // The client will not send the rest.
     if (n == 0) return Look::kOver;
     auto size = static_cast<size_t>(n);
@@ -45,7 +53,10 @@ Look look(Connection& connection, uint64_t now_usec) {
     Look found = Look::kPartial;
     // What is beyond is seen at the next look.
     for (size_t calls = 0; found == Look::kPartial && calls < kLargeSize / kPeekSize; ++calls) {
-        found = look_once(connection);
+        auto seen = look_once(connection);
+        // Watched edge-triggered, it would not be looked at again by itself; with half a message it is, by the clock.
+        if (!seen) return Look::kPartial;
+        found = *seen;
         if (connection.seen >= kLargeSize) return Look::kLarge;
     }
     if (found == Look::kReady || found == Look::kOver) return found;

@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "base/log.h"
+#include "base/shortage.h"
 #include "base/sys.h"
 #include "manager/spawn.h"
 #include "pool/start.h"
@@ -136,7 +137,7 @@ Status WorkerPool::spawn() {
 
 WorkerPool::Heard WorkerPool::on_channel(Worker& worker) {
     auto message = worker.channel.receive();
-    if (!message && message.error().code() == EAGAIN) return Heard::kNothing;
+    if (!message && is_shortage(message.error().code())) return Heard::kNothing;
     if (!message || !*message) {
         // It is about to end, or has lost its mind.
         worker.channel_source.disable();

@@ -24,6 +24,13 @@ struct Wire {
 constexpr size_t kMaxFds = 2;
 constexpr size_t kControlSize = CMSG_SPACE(kMaxFds * sizeof(int));
 
+/// While the kernel is short of something.
+constexpr int kAttempts = 3;
+
+bool is_worth_another(int code, int attempt) {
+    return code == EINTR || ((code == ENOMEM || code == ENOBUFS) && attempt < kAttempts);
+}
+
 void attach_fds(struct msghdr& header, std::span<char> control, std::span<const int> fds) {
     header.msg_control = control.data();
     header.msg_controllen = CMSG_SPACE(fds.size_bytes());
@@ -69,11 +76,11 @@ Status Channel::send(const Message& message) const {
     std::array<int, kMaxFds> fds{message.fd ? message.fd.get() : message.parcel.get(), message.parcel.get()};
     size_t fd_count = wire.has_fd + wire.has_parcel;
     if (fd_count > 0) attach_fds(header, control, std::span(fds).first(fd_count));
-    for (;;) {
+    for (int attempt = 1;; ++attempt) {
         ssize_t n = sendmsg(socket_.get(), &header, MSG_NOSIGNAL);
         int code = errno;
         if (n >= 0) return {};
-        if (code != EINTR) return fail_errno(code, "send on the worker channel");
+        if (!is_worth_another(code, attempt)) return fail_errno(code, "send on the worker channel");
     }
 }
 
@@ -88,9 +95,11 @@ Result<std::optional<Message>> Channel::receive() const {
     header.msg_control = control.data();
     header.msg_controllen = control.size();
     ssize_t n = 0;
-    do n = recvmsg(socket_.get(), &header, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    int code = errno;
+    int code = 0, attempt = 0;
+    do {
+        n = recvmsg(socket_.get(), &header, MSG_CMSG_CLOEXEC);
+        code = errno;
+    } while (n < 0 && is_worth_another(code, ++attempt));
     if (n < 0 && code == ECONNRESET) return std::optional<Message>();
     if (n < 0) return fail_errno(code, "receive on the worker channel");
     if (n == 0) return std::optional<Message>();

@@ -8,6 +8,22 @@
 #include "base/sys.h"
 #include "varlink/ancillary.h"
 
+namespace {
+
+int failures = 0, failure_code = 0;
+
+}  // namespace
+
+// In the place of the C library's, for peeking.
+extern "C" ssize_t recv(int fd, void* buffer, size_t size, int flags) {
+    if ((flags & MSG_PEEK) != 0 && failures > 0) {
+        --failures;
+        errno = failure_code;
+        return -1;
+    }
+    return recvfrom(fd, buffer, size, flags, nullptr, nullptr);
+}
+
 namespace nsr::manager {
 namespace {
 
@@ -48,6 +64,28 @@ TEST_F(PeekTest, AWholeMessageIsReadyAndStays) {
     EXPECT_EQ(look(connection, now), Look::kReady);
     EXPECT_EQ(connection.seen, 0u);
     EXPECT_EQ(read_all(), std::string("{}\0", 3));
+}
+
+// It is edge-triggered: what was overlooked would never be seen.
+TEST_F(PeekTest, AnInterruptionIsNotTheLackOfAMessage) {
+    send({"{}\0", 3});
+    failures = 5;
+    failure_code = EINTR;
+    EXPECT_EQ(look(connection, now), Look::kReady);
+}
+
+TEST_F(PeekTest, AShortageHasItLookedAtAgain) {
+    for (int code : {ENOMEM, ENOBUFS}) {
+        failures = 100;
+        failure_code = code;
+        EXPECT_EQ(look(connection, now), Look::kPartial);
+        failures = 0;
+        EXPECT_EQ(look(connection, now), Look::kNothing);
+    }
+    send({"{}\0", 3});
+    failures = 1;
+    EXPECT_EQ(look(connection, now), Look::kPartial);
+    EXPECT_EQ(look(connection, now), Look::kReady);
 }
 
 TEST_F(PeekTest, LooksOnlyAtWhatIsNew) {
