@@ -6,9 +6,13 @@
 
 namespace nsr::service {
 
-/// A value, or what the caller is told instead. TRY passes the fault on.
+/// A value, or what the caller is told instead; must be looked at: a check of authority that is not would allow
+/// everything. TRY passes the fault on.
 template <class T>
-using OrFault = std::expected<T, varlink::Fault>;
+class [[nodiscard]] OrFault : public std::expected<T, varlink::Fault> {
+public:
+    using std::expected<T, varlink::Fault>::expected;
+};
 
 using Refusal = std::unexpected<varlink::Fault>;
 
