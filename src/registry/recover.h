@@ -33,8 +33,8 @@ struct RecoveryReport {
     bool is_complete() const { return unread.empty() && unread_links == 0 && unread_delegations.empty(); }
 };
 
-/// Puts the registry right, at the start of the manager, before the first connection and after the half-done calls in
-/// pending() were decided. `judge` says of each registration whether its namespace lives; it is called with the lock
+/// Puts the registry right, at the start of the manager, before the first connection and after the half-done calls of
+/// the journal were decided. `judge` says of each registration whether its namespace lives; it is called with the lock
 /// held, so it must not ask for it, nor wait for another process. kRemove must mean certainly dead. Only a record that
 /// is broken itself counts as broken: where the system fails, what the record stands for is kept and taken. It may be
 /// called again at any time.
