@@ -100,9 +100,7 @@ class Allocate(Naming):
     def check_maps(self, record):
         uids, gids = self.run.world.forker.maps(self.handle.fd)
         self.slot.half = not uids and self.slot.may_be_half
-        outside = 0 if record.own and self.ns.parent else record.start  # as the parent sees it
-        want = sorted([(record.target, outside, record.size)] +
-                      [(start, start, 65536) for start in record.delegates])
+        want = sorted([(record.target, record.start, record.size)] + [(start, start, 65536) for start in record.delegates])
         uids, gids = sorted(uids), sorted(gids)  # the kernel sorts many lines itself
         require(gids == want and (uids == want or self.slot.half), 'maps %r, %r instead of %r', uids, gids, want)
 

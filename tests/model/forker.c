@@ -5,7 +5,7 @@
 // forker SOCKET: a socket of type SOCK_SEQPACKET. Requests are lines of words, with descriptors; so are the answers:
 //   userns UID MAPPED STAYS [parent]   -> PID, the namespace; MAPPED: the id that root of it is, -1 for none
 //   netns [user namespace]             -> 0, the namespace
-//   maps [user namespace]              -> both maps, as the namespace above it sees them
+//   maps [user namespace]              -> both maps, in the ids of the host
 //   process FILE                       -> PID of a process whose id was written to the file
 //   end PID                            -> 0
 // or "!" and what has failed.
@@ -98,20 +98,31 @@ static void make_netns(int userns) {
     answer_file("/proc/self/ns/net");
 }
 
-static void read_maps(int userns) {
+// The maps are the parent's to read: for a process in the namespace itself other ids stand there.
+static void show_maps(int userns) {
     need(setns(userns, CLONE_NEWUSER), "setns");
-    char text[kTextSize] = "";
+    send_message(answers, "0", -1);
+    char byte;
+    while (read(answers, &byte, 1) < 0 && errno == EINTR) {
+    }
+}
+
+static int read_maps(pid_t pid, char *text) {
+    const char *const names[] = {"uid_map", "gid_map"};
     size_t used = 0;
-    const char *const paths[] = {"/proc/self/uid_map", "/proc/self/gid_map"};
     for (int i = 0; i < 2; ++i) {
-        int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
-        need(fd, paths[i]);
-        ssize_t length = read(fd, text + used, sizeof(text) - used - 2);
-        need(length < 0 ? -1 : 0, "read");
+        char path[64];
+        snprintf(path, sizeof(path), "/proc/%d/%s", pid, names[i]);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) return -1;
+        ssize_t length = read(fd, text + used, kTextSize - used - 2);
+        close(fd);
+        if (length < 0) return -1;
         used += (size_t)length;
         text[used++] = '/';
     }
-    send_message(answers, text, -1);
+    text[used] = 0;
+    return 0;
 }
 
 static int write_file(const char *path, const char *text) {
@@ -140,7 +151,7 @@ static void end(pid_t pid) {
 static void run_child(const char *what, unsigned uid, int fd, int stays) {
     if (strcmp(what, "userns") == 0) make_userns(uid, fd);
     else if (strcmp(what, "netns") == 0) make_netns(fd);
-    else if (strcmp(what, "maps") == 0) read_maps(fd);
+    else if (strcmp(what, "maps") == 0) show_maps(fd);
     else send_message(answers, "0", -1);
     if (!stays) _exit(0);
     close_range(0, ~0U, 0);
@@ -165,19 +176,22 @@ static void serve(int socket, char *request, int fd) {
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         answers = pair[1];
+        close(pair[0]);
         run_child(what, uid, fd, stays || is_process || mapped >= 0);
     }
     close(pair[1]);
     char answer[kTextSize] = "! fork";
     int given = -1;
     if (pid > 0 && receive_message(pair[0], answer, &given) == 0) strcpy(answer, "! no answer");
+    int is_maps = strcmp(what, "maps") == 0;
+    if (answer[0] == '0' && is_maps && read_maps(pid, answer) < 0) strcpy(answer, "! cannot read the maps");
     close(pair[0]);
-    if (answer[0] == '0' && mapped >= 0 && write_maps(pid, mapped) < 0) strcpy(answer, "! maps");
+    if (answer[0] == '0' && !is_maps && mapped >= 0 && write_maps(pid, mapped) < 0) strcpy(answer, "! maps");
     if (answer[0] == '0' && is_process) {
         snprintf(answer, sizeof(answer), "%d", pid);
         if (write_file(path, answer) < 0) strcpy(answer, "! cannot write to the file");
     }
-    if (answer[0] == '0' && stays) snprintf(answer, sizeof(answer), "%d", pid);
+    if (answer[0] == '0' && !is_maps && stays) snprintf(answer, sizeof(answer), "%d", pid);
     int keep = (stays || is_process) && answer[0] != '!';
     if (pid > 0 && !keep) {
         if (mapped >= 0 || stays || is_process) kill(pid, SIGKILL);

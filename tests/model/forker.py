@@ -36,7 +36,7 @@ class Forker:
         return self.ask('netns', fd=userns)[1][0]
 
     def maps(self, userns):
-        """Those of uids and of gids, as the namespace above sees them."""
+        """Those of uids and of gids, in the ids of the host."""
         uids, gids, _ = self.ask('maps', fd=userns)[0].split('/')
         return tuple([tuple(map(int, line.split())) for line in text.splitlines()] for text in (uids, gids))
 

@@ -6,7 +6,7 @@ import argparse, json, os, sys, tempfile, time, traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
-sys.path[1:1] = [os.path.join(os.path.dirname(HERE), name) for name in ('system', 'conformance')]
+sys.path[1:1] = [os.path.join(os.path.dirname(HERE), name) for name in ('system', 'conformance', 'torture')]
 
 import forker  # noqa: E402
 import harness  # noqa: E402

@@ -2,6 +2,7 @@
 """One trial: the world and the model side by side, the comparison of both once all is settled."""
 import collections, time
 
+import invariants
 from calls import Difference, is_legal, require
 from generator import KINDS
 from reference import Cgroup, Reference
@@ -112,7 +113,7 @@ class Trial:
         if self.reference.full:
             self.world.make_room()
             self.reference.full = False
-        self.within('unfinished calls', lambda: [] if self.world.is_idle() else ['a call is unfinished'])
+        self.within('repair', lambda: list(invariants.unfinished_problems(self.world.run)))
 
     def within(self, what, complaints):
         begin = time.monotonic()
@@ -132,10 +133,11 @@ class Trial:
         self.within('settled state', self.complaints)
         self.reference.dying.clear()
         self.check_pins()
+        self.check_invariants()
 
     def complaints(self):
         self.world.service.take_notes()
-        found = [] if self.world.is_idle() else ['a call is unfinished']
+        found = list(invariants.unfinished_problems(self.world.run))
         slots = [slot for slot in [*self.slots.values(), *self.held_below] if slot.ns.record]
         expected = self.expected_files(slots)
         there = set(self.world.service.files())
@@ -211,6 +213,15 @@ class Trial:
                 number, 'is left' if cgroup.gone else 'is gone')
         want = cgroup.owner, {cgroup.owner if hasattr(cgroup, 'number') else 0}
         return None if found == want else 'cgroup %d has owners %r instead of %r' % (number, found, want)
+
+    def check_invariants(self):
+        """What must hold of any instance, whatever was asked of it. The crowd's maps are not looked at: so many take long."""
+        slots = [slot for number, slot in self.slots.items() if number not in self.crowd]
+        wrong = invariants.check(
+            self.world.run, self.world.service.pid, [slot.handle for slot in slots if not slot.record],
+            [slot.handle for slot in slots if slot.record], may_have_notes=True,
+            may_live=[slot.handle.inode for slot in [*self.slots.values(), *self.held_below]])
+        require(not wrong, '%s', '; '.join(wrong[:5]))
 
     def check_pins(self):
         """A mount is held for as long as its namespace is registered."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The real thing: a private instance on a tmpfs of its own, in a network and a mount namespace of its own, and all that
 its users hold. Knows what is there, not what should be."""
-import contextlib, errno, json, os, shutil, struct, tempfile
+import contextlib, errno, json, os, shutil, tempfile
 
 import harness, nslib
 from forker import Forker
@@ -9,7 +9,6 @@ from nslib import MS_PRIVATE, MS_REC, NS_GET_ID, Closed, Conn
 from process import wait_until
 
 MS_REMOUNT = 32
-JOURNAL_SLOTS, JOURNAL_ENTRY = 256, 32
 DELEGATED_FILES = ('cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads')
 
 
@@ -53,6 +52,7 @@ class World:
         self.cgroups = os.path.join(nslib.cgroup_root(), os.path.basename(self.scratch))
         os.mkdir(self.cgroups)
         self.forker = Forker(forker)
+        nslib.maps = self.forker.maps  # for the checker: it asks for the same, and often
         self.service = harness.Instance(enforcement=level, scratch=self.scratch, prepare=nslib.pdeathsig)
         self.pins = []
         self.service.start()
@@ -98,18 +98,6 @@ class World:
         status = self.service.stop()
         if status:
             raise AssertionError('exit status %d' % status)
-
-    def is_idle(self):
-        """No call is unfinished, neither kept by a worker nor left by a dead one."""
-        top = os.path.join(self.run, 'nsresource')
-        with contextlib.suppress(FileNotFoundError):
-            if os.listdir(os.path.join(top, 'pending')):
-                return False
-        with contextlib.suppress(FileNotFoundError), open(os.path.join(top, 'journal'), 'rb') as file:
-            table = file.read(JOURNAL_SLOTS * JOURNAL_ENTRY)
-            return not any(struct.unpack_from('<I', table, JOURNAL_ENTRY * slot)[0]
-                           for slot in range(1, len(table) // JOURNAL_ENTRY))
-        return True
 
     # Its disk
     def leave_room(self, what, left):

@@ -110,7 +110,7 @@ def map_problems(registry, namespace, must_be_registered=False):
     found = whole_record_problems(registry, inode, record)
     if not pooled:
         return found
-    if has_own_range(record):
+    if record.get('start') is not None:
         want = [(record.get('target', 0), record['start'], record['size'])]
         want += [(one['start'], one['start'], one['size']) for one in record.get('delegates', [])]
         for kind, lines in (('uid', uids), ('gid', gids)):
