@@ -131,7 +131,8 @@ class Register(Naming):
 
 
 class AddCgroup(Call):
-    method, repeated = CGROUP, {'ControlGroupAlreadyAdded'}
+    # By then the cgroup is not its caller's any more.
+    method, repeated = CGROUP, {'ControlGroupAlreadyAdded', 'PermissionDenied'}
 
     def build(self):
         self.cgroup = self.run.cgroups[self.step['cgroup']]

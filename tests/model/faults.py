@@ -153,6 +153,39 @@ def resolve(run, call):
         call.check_nothing()
 
 
+# A kill at a release
+class Dropped:
+    """Deaths, instead of a call: over when the records are gone."""
+
+    def __init__(self, run, numbers):
+        self.run, self.numbers = run, numbers
+        self.handles = [run.slots[number].handle for number in numbers]
+
+    def send(self):
+        for number in self.numbers:
+            self.run.drop(number, False)
+
+    def is_answered(self):
+        return not any(self.run.world.record_of(handle) for handle in self.handles
+                       if handle.inode not in self.run.living_inodes())
+
+
+def make_kill_release(random, shadow):
+    chosen = shadow.drop(random, random.choice((1, 1, 2, 6)))
+    whom = 'worker' if random.random() < 0.85 else 'manager'
+    return [dict(do='kill_release', whom=whom, at=random.randrange(1, 120 if whom == 'worker' else 30), ns=chosen)]
+
+
+def do_kill_release(run, step):
+    dropped = Dropped(run, [number for number in step['ns'] if number in run.slots])
+    service = run.world.service
+    run.settle()  # what is due to others is done, so that it is this release that is hit
+    killed = kill_at(service.quiet_workers() if step['whom'] == 'worker' else [service.pid], step['at'], dropped)
+    if killed and step['whom'] == 'manager':
+        service.wait_for_corpse()
+        start(run)
+
+
 # Kills at rest, and restarts
 def make_kill_workers(random, shadow):
     return [dict(do='kill_workers')]
@@ -212,5 +245,5 @@ def do_free(run, step):
     run.reference.full = False
 
 
-FAULTS = dict(kill=(make_kill, do_kill, 4), kill_workers=(make_kill_workers, do_kill_workers, 0.5),
+FAULTS = dict(kill=(make_kill, do_kill, 4), kill_release=(make_kill_release, do_kill_release, 0.7), kill_workers=(make_kill_workers, do_kill_workers, 0.5),
               restart=(make_restart, do_restart, 0.7), fill=(make_fill, do_fill, 1), free=(None, do_free, 0))

@@ -127,6 +127,9 @@ class Trial:
                 raise Difference('%s, after %d s: %s' % (what, passed, '; '.join(found[:5])))
             time.sleep(0.02)
 
+    def living_inodes(self):
+        return {slot.handle.inode for slot in [*self.slots.values(), *self.held_below]}
+
     def settle(self):
         if self.reference.full:
             return
@@ -220,7 +223,7 @@ class Trial:
         wrong = invariants.check(
             self.world.run, self.world.service.pid, [slot.handle for slot in slots if not slot.record],
             [slot.handle for slot in slots if slot.record], may_have_notes=True,
-            may_live=[slot.handle.inode for slot in [*self.slots.values(), *self.held_below]])
+            may_live=self.living_inodes())
         require(not wrong, '%s', '; '.join(wrong[:5]))
 
     def check_pins(self):
