@@ -20,7 +20,8 @@ std::string core_directory_beside(const std::string& state_dir) {
 // A table that is broken is made anew: the registry says what each user has.
 Result<ranges::UserTable> open_users(const registry::Store& store, const std::string& state_dir) {
     auto users = ranges::UserTable::open(store.state_dir());
-    if (users) return users;
+    // A whole one with holes, for which there is no room, is not broken.
+    if (users || users.error().code() == ENOSPC) return users;
     // Another process may just be making it.
     auto lock = TRY(store.lock());
     if (auto again = ranges::UserTable::open(store.state_dir())) return again;
