@@ -10,11 +10,9 @@ from subjects import Allocation, AllocationBelow, ControlGroup, Registration, Ve
 
 MAX_FREE = 8
 PAGE = 4096
-# In seconds: the manager repairs every second or so.
-REPAIR = 10
-# For how long there is no room: a repair is tried several times meanwhile.
-FULL = 2
-STAYS = 2
+# In seconds: for how long there is no room (the manager repairs every second or so), and for how long it is looked
+# whether something stays as it is.
+FULL, STAYS = 2, 2
 
 
 class SmallRuntime(DaemonTest):
@@ -82,9 +80,9 @@ class FullRuntime(SmallRuntime):
         else:
             time.sleep(FULL)
         self.make_room(self.service)
-        wait_until(lambda: not self.service.unfinished(), 'repair with %s' % why, REPAIR)
+        wait_until(lambda: not self.service.unfinished(), 'repair with %s' % why)
         if 'ok' not in (told, again):
-            wait_until(lambda: not subject.complaints(False) or subject.is_done(), 'undo with ' + why, REPAIR)
+            wait_until(lambda: not subject.complaints(False) or subject.is_done(), 'undo with ' + why)
             self.assertFalse(subject.is_done(), 'with %s: told %s, and done' % (why, told))
             self.complain(why + ', then', [] if ask(subject.call()) == 'ok' else ['the same call is refused'])
         self.complain(why + ', then', subject.complaints(True))

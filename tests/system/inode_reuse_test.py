@@ -10,8 +10,6 @@ from nslib import ALLOC, CFD, CGROUP, MFD, MOUNT, UFD, Cgroup, Conn, make_userns
 
 ROUNDS = 40
 ENOUGH, TRIES = 8, 40
-# In seconds; a cgroup that was busy is tried again every two.
-LET_GO, BUSY = 10, 15
 
 
 class InodeReuse(DaemonTest):
@@ -92,7 +90,7 @@ class InodeReuse(DaemonTest):
 
     def wait_for_umount(self, path):
         """The service manager of the test keeps it, too, until it is told not to."""
-        wait_until(lambda: self.service.take_notes() and umount(path, 0) == 0, 'umount', LET_GO)
+        wait_until(lambda: self.service.take_notes() and umount(path, 0) == 0, 'umount')
 
     def check_mounts(self, follower_dies):
         kept = 0
@@ -139,7 +137,7 @@ class InodeReuse(DaemonTest):
                 follower.close()
             end((cgroup, process))
             try:
-                wait_until(lambda: not os.path.exists(cgroup.path), 'removal', BUSY)
+                wait_until(lambda: not os.path.exists(cgroup.path), 'removal')
             except AssertionError:
                 kept += 1
             follower.close()

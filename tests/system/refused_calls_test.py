@@ -6,15 +6,14 @@ import errno, select, sys, unittest
 
 import harness
 from faults import Rounds
-from harness import DaemonTest, wait_until
+from harness import PATIENCE, DaemonTest, wait_until
 from injector import SUPPORTED, Fault, fail, inject
 from nslib import Conn
 from subjects import Allocation, AllocationBelow, ControlGroup, Registration, Veth, answer, ask
 from system_calls import ERRNOS
 
-# In seconds: what an undo could not take back is taken back by a repair.
-REPAIR = 2
-RELEASE = 15
+# In seconds: what an undo could not take back is taken back by a repair, within two on a quiet machine.
+REPAIR = PATIENCE / 15
 
 
 def has_answer(connection):
@@ -65,7 +64,7 @@ class RefusedCalls(DaemonTest):
         for one in self.all:
             one.close()
         try:
-            wait_until(lambda: not any(one.remains() for one in self.all), 'end of all', RELEASE)
+            wait_until(lambda: not any(one.remains() for one in self.all), 'end of all')
         except AssertionError:
             self.found += ['after its death: %s' % problem for one in self.all for problem in one.remains()]
         self.all = []
@@ -146,7 +145,7 @@ class RefusedCalls(DaemonTest):
         try:
             wait_until(lambda: not subject.complaints(False) or told == 'closed' and subject.is_done(), 'undo', REPAIR)
         except AssertionError:
-            self.found += ['%s, told %s, %d s later: %s' % (why, told, REPAIR, one)
+            self.found += ['%s, told %s, %g s later: %s' % (why, told, REPAIR, one)
                            for one in subject.complaints(False)]
         if not subject.is_done() and not subject.is_half():
             again = ask(subject.call())

@@ -10,8 +10,6 @@ from nslib import ALLOC, Closed, Conn, UFD, maps
 from subjects import answer
 
 LIVING = 6
-# In seconds: it takes the service about one to see that, and to begin anew.
-RECOVERY = 10
 
 
 def emptied(registry):
@@ -48,8 +46,8 @@ class RegistryLost(DaemonTest):
         told_before = len(self.service.text())
         lose(self.service.registry)
         self.allocate_all('right after it')
-        wait_until(lambda: 'registry' in self.service.text()[told_before:], 'a word in the log', RECOVERY)
-        wait_until(lambda: self.allocate('again') == 'ok', 'recovery', RECOVERY)
+        wait_until(lambda: 'registry' in self.service.text()[told_before:], 'a word in the log')
+        wait_until(lambda: self.allocate('again') == 'ok', 'recovery')
         self.allocate_all('after the recovery', must_work=True)
         self.check_is_whole()
         for how in (signal.SIGTERM, signal.SIGKILL):

@@ -12,10 +12,6 @@ from nslib import CFD, CGROUP, NET, UFD
 from nslib import Cgroup, Conn, link, reg_load
 from system_calls import ERRNOS
 
-# In seconds. A cgroup that was busy is tried again every two seconds.
-RELEASE, BUSY = 15, 20
-
-
 class Rich:
     """A namespace that has a cgroup with a process of the host in it, an empty one, a link, and ranges to give."""
 
@@ -107,7 +103,7 @@ class ReleaseFaults(DaemonTest):
         self.all.append(one)
         hit = inject(service.quiet_workers(), [fault], one.close, lambda: not one.is_recorded())
         # The moment that counts is when the record goes.
-        wait_until(lambda: not one.is_recorded(), 'release after %s' % hit, RELEASE)
+        wait_until(lambda: not one.is_recorded(), 'release after %s' % hit)
         wait_until(lambda: not service.unfinished(), 'repair')
         self.found += ['call %d, %s: %s' % (fault.count, hit, problem) for problem in one.complaints()]
         one.leave()  # or it would be tried again in all rounds that follow
@@ -116,7 +112,7 @@ class ReleaseFaults(DaemonTest):
     def check_end(self):
         """The processes have left: all can be removed."""
         try:
-            wait_until(lambda: all(one.is_gone() for one in self.all), 'removal', BUSY)
+            wait_until(lambda: all(one.is_gone() for one in self.all), 'removal')
         except AssertionError:
             self.found += ['round %d: cgroups of %s and %s stay' % (number, one.owner(one.idle), one.owner(one.busy))
                            for number, one in enumerate(self.all) if not one.is_gone()]

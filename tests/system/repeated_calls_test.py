@@ -107,7 +107,7 @@ class RepeatedCalls(DaemonTest):
         for subject in made:
             subject.close()
         with contextlib.suppress(AssertionError):
-            wait_until(lambda: not any(subject.remains() for subject in made), 'end of all', 15)
+            wait_until(lambda: not any(subject.remains() for subject in made), 'end of all')
         return found + ['after its death: %s' % one for subject in made for one in subject.remains()]
 
     def test_allocation(self):
