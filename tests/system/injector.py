@@ -5,6 +5,7 @@ import ctypes, os, signal, struct, time
 
 import tracer
 from nslib import libc
+from process import PATIENCE
 from system_calls import NAMES, NUMBERS
 from tracer import Traced, ptrace
 
@@ -121,7 +122,6 @@ class Injection:
             one.go()
         tracer.settle(self.traced)
         self.chosen, self.calls = None, 0
-        self.moves = False
 
     def choose(self, one):
         if self.chosen is None:
@@ -186,7 +186,7 @@ class Injection:
         tracer.release(self.traced)
 
 
-def inject(processes, faults, act, is_over, children=False, timeout=30):
+def inject(processes, faults, act, is_over, children=False, timeout=4 * PATIENCE):
     """Runs `act`, and carries the faults out, one after the other. Ends with the last fault, or when is_over(). Gives
     the names of the calls that were hit."""
     injection = Injection(processes, faults, children)

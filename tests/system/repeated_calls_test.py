@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A worker dies over a call, and the client repeats it at once, while the repair of the first one is under way. What
 the second call was told is true, and stays so for as long as the namespace lives; its death takes all of it away."""
-import contextlib, fcntl, os, select, sys, threading, time
-import unittest
+import contextlib, fcntl, os, select, sys, threading, time, unittest
 
 import harness
 from harness import DaemonTest, wait_until
@@ -34,6 +33,9 @@ class RegistryLock:
     def hold(self):
         self.thread.join()
         time.sleep(HELD)
+        self.close()
+
+    def close(self):
         os.close(self.fd)
 
 
@@ -55,6 +57,8 @@ class RepeatedCalls(DaemonTest):
             hit = inject(workers, [Fault(count, kill_it)], lambda: first.send(*subject.call()),
                          lambda: has_answer(first))
             if not hit:
+                if lock:
+                    lock.close()
                 self.assertEqual(answer(first), 'ok')
                 return None
             second.send(*subject.call())
