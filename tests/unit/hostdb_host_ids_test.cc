@@ -73,7 +73,6 @@ TEST_F(HostIdsTest, ANameInTheFilesIsKnown) {
     for (const char* file : {"passwd", "group"}) {
         write(file, "ns-web-0:x:7:7::/:\n");
         EXPECT_EQ(check("web"), Use::kNameKnown) << file;
-        EXPECT_EQ(host_.check_files(kStart, kSize, "web"), Use::kNameKnown);
         EXPECT_EQ(check("we"), Use::kFree);
         EXPECT_EQ(check("web-0"), Use::kFree);
         EXPECT_EQ(check(""), Use::kFree);
@@ -86,7 +85,7 @@ TEST_F(HostIdsTest, ANameInTheFilesIsKnown) {
 
 TEST_F(HostIdsTest, AFileThatCannotBeReadIsAnError) {
     write("subgid", "");
-    std::filesystem::resize_file(path("subgid"), IdFile::kMaxSize + 1);
+    std::filesystem::resize_file(path("subgid"), ranges::IdFile::kMaxSize + 1);
     auto use = host_.check(kStart, kSize, "web", in_msec(1000));
     ASSERT_FALSE(use);
     EXPECT_EQ(use.error().code(), EFBIG);
@@ -94,9 +93,9 @@ TEST_F(HostIdsTest, AFileThatCannotBeReadIsAnError) {
 }
 
 TEST_F(HostIdsTest, WhatIsNoRangeIsAnError) {
-    EXPECT_FALSE(host_.check_files(Uid(4294967294), 2, "web"));
-    EXPECT_FALSE(host_.check_files(Uid(4294967295), 1, "web"));
-    EXPECT_TRUE(host_.check_files(Uid(4294967294), 1, "web"));
+    EXPECT_FALSE(host_.files().look(Uid(4294967294), 2, "web"));
+    EXPECT_FALSE(host_.files().look(Uid(4294967295), 1, "web"));
+    EXPECT_TRUE(host_.files().look(Uid(4294967294), 1, "web"));
 }
 
 TEST_F(HostIdsTest, ServicesAreAskedAsTheDocumentSays) {

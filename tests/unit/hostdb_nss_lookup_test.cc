@@ -75,7 +75,7 @@ TEST(ChildProbe, HasNeitherOurDescriptorsNorOurPrivileges) {
 
 class NssLookupTest : public ranges::Scratch {
 protected:
-    HostAnswer ask(NssLookup& lookup, const HostQuery& query) {
+    ranges::HostAnswer ask(NssLookup& lookup, const ranges::HostQuery& query) {
         auto child = lookup.start(query);
         EXPECT_TRUE(child);
         EXPECT_TRUE(*child) << "there are other modules";
@@ -93,7 +93,7 @@ TEST_F(NssLookupTest, AsksLibcWhereThereIsAnother) {
     write("nsswitch.conf", "passwd: files sss\n");
     EXPECT_TRUE(ask(lookup_, {Uid(0), ""}).id_known) << "root is known by every libc";
     EXPECT_TRUE(ask(lookup_, {Uid(1879048191), "root"}).account_known);
-    HostAnswer nothing = ask(lookup_, {Uid(1879048191), "ns-nobody-has-this-0"});
+    ranges::HostAnswer nothing = ask(lookup_, {Uid(1879048191), "ns-nobody-has-this-0"});
     EXPECT_FALSE(nothing.id_known);
     EXPECT_FALSE(nothing.account_known);
 }
@@ -101,14 +101,14 @@ TEST_F(NssLookupTest, AsksLibcWhereThereIsAnother) {
 TEST_F(NssLookupTest, SilenceAndGarbageAreNoKnowledge) {
     for (int status : {0, 1, 3, 63, 72, 127, 255}) {
         auto child = ChildProbe::start([status] { return status; });
-        HostAnswer answer = lookup_.finish(*std::move(child), in_msec(10'000));
+        ranges::HostAnswer answer = lookup_.finish(*std::move(child), in_msec(10'000));
         EXPECT_FALSE(answer.id_known || answer.account_known) << status;
     }
     auto child = ChildProbe::start([] {
         pause();
         return 65;
     });
-    HostAnswer answer = lookup_.finish(*std::move(child), in_msec(50));
+    ranges::HostAnswer answer = lookup_.finish(*std::move(child), in_msec(50));
     EXPECT_FALSE(answer.id_known || answer.account_known);
 }
 

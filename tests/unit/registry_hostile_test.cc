@@ -69,7 +69,7 @@ TEST_P(HostileTest, IsNotOverwrittenByANewRegistration) {
     for (auto file : {"i5.userns", "na.userns", "u524288.userns", "g524288.userns", "o1000.owns"}) {
         put(file);
         auto before = scratch.files();
-        Status added = store.add(store.lock().value(), transient(5, "a", 524288), 7);
+        Status added = store.add(store.lock().value(), transient(5, "a", 524288));
         // An empty directory of an owner is just that.
         if (std::string_view(file) == "o1000.owns" && std::string_view(GetParam()) == "directory") {
             EXPECT_TRUE(added);
