@@ -39,7 +39,7 @@ class Job:
         self.rig, self.tally = None, Tally()
 
     def run(self):
-        isolate()
+        isolate(self.level)
         try:
             self.sweep() if not self.options.case else self.repeat_cases()
         finally:
