@@ -116,7 +116,7 @@ def call(rig, name, fault):
     subject.prepare(rig)
     rig.settle()
     rig.injector.arm(fault)
-    result.outcome = rig.ask(subject.call())
+    result.outcome = rig.ask(subject.call(), fault)
     survive(rig, result, fault)
     result.problems += judge(rig, subject, result.outcome)
     result.problems += end(rig, subject)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """An instance on a small file system of its own, with an injector at it, which serves many cases."""
-import contextlib, os, shutil, signal, tempfile, time
+import contextlib, os, select, shutil, signal, tempfile, time
 
 import invariants, nslib
 from harness import SIGNS_OF_BUGS, Instance, state_of, wait_until
@@ -10,6 +10,7 @@ RUNTIME_FILE_SYSTEM = 'size=4m,nr_inodes=600,mode=755'
 # The service kills what takes longer than 30 s.
 REPLY_SECONDS = 40 * invariants.PACE
 QUIET_SECONDS = 5 * invariants.PACE
+STICKY_SECONDS = 1 * invariants.PACE
 START_SECONDS = 20 * invariants.PACE
 SYS_RECVMSG, SYS_EPOLL = 47, (232, 281, 441)
 
@@ -151,20 +152,22 @@ class Rig:
         except nslib.Fail as error:
             return 'hang' if 'in time' in str(error) else str(error)
 
-    def ask(self, call, connection=None):
-        """One call on a connection of its own."""
-        own = connection is None
-        connection = connection or self.connect()
+    def ask(self, call, fault=None):
+        """One call on a connection of its own. What fails again and again does so for a while only: then the call has to
+        be answered."""
+        connection = self.connect()
         if connection is None:
             return 'closed'
         try:
             connection.send(*call)
+            if fault and fault.action.startswith('sticky'):
+                if not select.select([connection.s], [], [], STICKY_SECONDS)[0] and self.runs():
+                    self.injector.disarm()
             return self.reply(connection)
         except (nslib.Closed, OSError):
             return 'closed'
         finally:
-            if own:
-                connection.close()
+            connection.close()
 
     # ---------------------------------------------------------------- looking
     def mark(self):

@@ -62,6 +62,7 @@ void Tracer::disarm() {
     sticky_.reset();
     printf("trace %lu%s\n", seen_, trace_.c_str());
     for (auto& [pid, process] : processes_) {
+        process.kill_at_return = false;
         if (!process.held) continue;
         process.held = false;
         go(pid);
