@@ -98,7 +98,7 @@ def stray_file_problems(registry):
 
 
 def map_problems(registry, namespace, must_be_registered=False):
-    """Of a living namespace: ids of the pools only with a whole record that says the same."""
+    """Of a living namespace: ids of the pools only with a record that says the same."""
     inode = inode_of(namespace)
     uids, gids = nslib.maps(descriptor(namespace))
     record = registry.entries.get(inode)
@@ -107,7 +107,7 @@ def map_problems(registry, namespace, must_be_registered=False):
         if pooled or must_be_registered:
             return ['%d is mapped %s %s, but has no record' % (inode, uids, gids)]
         return []
-    found = whole_record_problems(registry, inode, record)
+    found = []
     if not pooled:
         return found
     if record.get('start') is not None:
@@ -287,6 +287,24 @@ def cgroup_problems(registry, paths):
                 yield 'the cgroup %s is recorded for %s, but belongs to %s' % (path, owners[number], sorted(found))
 
 
+def holders(inode):
+    """Who keeps a namespace alive that the test has let go, in words."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        with contextlib.suppress(OSError):
+            paths = ['/proc/%s/ns/user' % pid] + ['/proc/%s/fd/%s' % (pid, fd) for fd in os.listdir('/proc/%s/fd' % pid)]
+            if any(read_link(path) == 'user:[%d]' % inode for path in paths):
+                found.append('%s %s' % (pid, read_or_nothing('/proc/%s/comm' % pid).strip()))
+    return ', or kept by ' + ', '.join(found) if found else ''
+
+
+def read_link(path):
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ''
+
+
 # ---------------------------------------------------------------- all of it
 def hard_problems(runtime, namespaces):
     """What may not be at any moment. The maps are read before the records: one who finds maps must find the record."""
@@ -303,7 +321,7 @@ def soft_problems(runtime, pid, namespaces, registered, quiet, cgroups, is_own, 
     living = {inode_of(one) for one in (*namespaces, *registered)} | set(may_live)
     for inode, record in registry.entries.items():
         if inode not in living:
-            yield 'the record of %d (%s) is there, but its namespace is dead' % (inode, record['name'])
+            yield 'the record of %d (%s) is there, but its namespace is dead%s' % (inode, record['name'], holders(inode))
     yield from stray_file_problems(registry)
     yield from twice_problems(registry, (*namespaces, *registered))
     yield from unfinished_problems(runtime)
@@ -314,6 +332,11 @@ def soft_problems(runtime, pid, namespaces, registered, quiet, cgroups, is_own, 
     # What takes longest comes last.
     for one in registered:
         yield from map_problems(registry, one, must_be_registered=True)
+    for one in (*namespaces, *registered):
+        # While something is added, a new record takes its names one after the other.
+        inode = inode_of(one)
+        if inode in registry.entries:
+            yield from whole_record_problems(registry, inode, registry.entries[inode])
     if pid is not None:
         yield from process_problems(runtime, pid, quiet)
 
