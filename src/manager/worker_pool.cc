@@ -127,11 +127,19 @@ Status WorkerPool::spawn() {
         return fail_errno(code, "pidfd_open");
     }
     auto worker = std::make_unique<Worker>(pid, std::move(pidfd), std::move(pair.first), std::move(slot));
-    Worker* raw = worker.get();
     worker->slot.set_deadline_usec(sys::now_usec() + kStartUsec);
-    worker->channel_source = TRY(loop_.watch_fd(raw->channel.fd(), EPOLLIN, [this, raw] { on_channel(*raw); }));
-    worker->exit_source = TRY(loop_.watch_fd(raw->pidfd.borrow(), EPOLLIN, [this, raw] { on_exit(*raw); }));
+    if (Status watched = watch(*worker); !watched) {
+        kill(pid, SIGKILL);
+        waitpid(pid, nullptr, 0);
+        return watched;
+    }
     workers_.push_back(std::move(worker));
+    return {};
+}
+
+Status WorkerPool::watch(Worker& worker) {
+    worker.channel_source = TRY(loop_.watch_fd(worker.channel.fd(), EPOLLIN, [this, &worker] { on_channel(worker); }));
+    worker.exit_source = TRY(loop_.watch_fd(worker.pidfd.borrow(), EPOLLIN, [this, &worker] { on_exit(worker); }));
     return {};
 }
 

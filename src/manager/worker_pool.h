@@ -113,6 +113,7 @@ public:
 
 private:
     Status spawn();
+    Status watch(Worker& worker);
     enum class StartRate { kAllowed, kExceeded };
     StartRate count_start();
     enum class Heard { kMessage, kNothing };

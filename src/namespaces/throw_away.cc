@@ -8,6 +8,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+#include <vector>
 
 #include "base/sys.h"
 #include "namespaces/block_signals.h"
@@ -37,6 +41,19 @@ __attribute__((no_sanitize("address", "undefined"))) int child(void* argument) {
     return 0;
 }
 
+// The table of descriptors is shared: what a process has opened that was killed before it could say so is open here,
+// and would keep the namespace alive that it had joined.
+void close_opened(const ThrowAway::Task& task) {
+    std::vector<UniqueFd> opened;
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", ignored)) {
+        auto target = std::filesystem::read_symlink(entry.path(), ignored);
+        for (size_t i = 0; task.open[i]; ++i)
+            if (target == task.open[i]) opened.emplace_back(std::atoi(entry.path().filename().c_str()));
+    }
+    for (size_t i = 0; task.open[i]; ++i) task.opened[i] = -1;
+}
+
 }  // namespace
 
 Result<ThrowAway> ThrowAway::run(const Task& task) {
@@ -52,8 +69,9 @@ Result<ThrowAway> ThrowAway::run(const Task& task) {
     ThrowAway process(pid, UniqueFd(pidfd));
     // The stack is this function's: whatever happens, the process must be gone before it returns.
     Status ended = process.wait();
-    if (!ended) return Failure(std::move(ended).error());
-    return process;
+    if (ended) return process;
+    if (task.open) close_opened(task);
+    return Failure(std::move(ended).error());
 }
 
 Status ThrowAway::wait() const {

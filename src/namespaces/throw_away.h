@@ -17,7 +17,7 @@ public:
     struct Task {
         BorrowedFd join;                    ///< user namespace to enter with setns(2)
         const char* const* open = nullptr;  ///< then files to open for reading and writing, up to a null pointer …
-        int* opened = nullptr;              ///< … into these places: descriptors of the calling process
+        int* opened = nullptr;  ///< … into these places: descriptors of the calling process; -1 after an error
     };
 
     /// Runs the task to its end. Errors: what setns(2) or open(2) say; ECANCELED if the process was killed or stopped
