@@ -15,7 +15,7 @@ from process import PATIENCE, processes_about, read, state_of  # noqa: E402
 RELEASE_SECONDS = 1.0
 # An emulated machine is slower by this.
 PACE = PATIENCE / 30
-SLACK_SECONDS = 4.0 * PACE
+SLACK_SECONDS = 8.0 * PACE
 POOLS = (nslib.DYNAMIC, nslib.CONTAINER)
 # See doc/architecture.md: entry 0 of the journal is its head, the bodies follow behind the states.
 JOURNAL_SLOTS, JOURNAL_ENTRY = 256, 32

@@ -11,7 +11,7 @@ RUNTIME_FILE_SYSTEM = 'size=4m,nr_inodes=600,mode=755'
 REPLY_SECONDS = 40 * invariants.PACE
 QUIET_SECONDS = 5 * invariants.PACE
 STICKY_SECONDS = 1 * invariants.PACE
-START_SECONDS = 20 * invariants.PACE
+START_SECONDS = 60 * invariants.PACE
 SYS_RECVMSG, SYS_EPOLL = 47, (232, 281, 441)
 
 
