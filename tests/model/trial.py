@@ -235,8 +235,12 @@ class Trial:
             if pin in held:
                 require(pin.is_held(), 'a mount of a living namespace is not pinned')
                 continue
-            self.within('a mount of no living namespace is pinned', lambda: ['it is'] if pin.is_held() else [])
+            self.within('a mount of no living namespace is pinned', lambda: self.about_pin(pin))
             self.pins.remove(pin)
+
+    def about_pin(self, pin):
+        self.world.service.take_notes()  # the service manager has a copy until it is told
+        return ['it is'] if pin.is_held() else []
 
     def end(self):
         if self.reference.full:
