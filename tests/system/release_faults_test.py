@@ -142,7 +142,9 @@ class ReleaseFaults(DaemonTest):
 
 CALLS = ('openat', 'openat2', 'newfstatat', 'open_by_handle_at', 'name_to_handle_at', 'flock', 'getdents64', 'read',
          'pread64', 'mkdirat', 'unlinkat', 'fchownat', 'socket', 'sendto', 'sendmsg')
-for name in CALLS:
+# Each takes a minute; under continuous integration the torture has its share of all of them.
+IN_CI = ('getdents64', 'mkdirat', 'fchownat')
+for name in IN_CI if os.environ.get('CI') else CALLS:
     setattr(ReleaseFaults, 'test_%s_fails' % name, lambda self, name=name: self.check_failures(name))
 
 
