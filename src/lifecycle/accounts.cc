@@ -70,7 +70,8 @@ Result<std::map<Uid, uint32_t>> count_by_user(const Instance& instance) {
     for (Uid owner : TRY(instance.store.owners())) {
         auto owned = instance.store.owned(owner);
         // What has the name of an owner's directory, and is none, stands for no registrations.
-        if (!owned) log::debug("registry: {}", owned.error().what());
+        bool is_none = !owned && (owned.error().code() == ENOTDIR || owned.error().code() == ELOOP);
+        if (!owned && !is_none) return Failure(std::move(owned).error());
         if (owned && !owned->empty()) counts[instance.users.user_of(owner)] += static_cast<uint32_t>(owned->size());
     }
     return counts;

@@ -23,15 +23,17 @@ Status hold_taken_ranges(Instance& instance) {
     return {};
 }
 
-}  // namespace
-
 // A journal that knows of no registry is new, as the registry is.
-Status check_home(Instance& instance) {
+Status take_home(Instance& instance, const registry::Home& home) {
     auto known = instance.journal.home();
-    if (known != registry::Home() && known != instance.store.home()) TRY(hold_taken_ranges(instance));
-    instance.journal.set_home(instance.store.home());
+    if (known != registry::Home() && known != home) TRY(hold_taken_ranges(instance));
+    instance.journal.set_home(home);
     return {};
 }
+
+}  // namespace
+
+Status check_home(Instance& instance) { return take_home(instance, instance.store.home()); }
 
 Status verify_home(const Instance& instance) {
     auto current = instance.store.current_home();
@@ -40,10 +42,16 @@ Status verify_home(const Instance& instance) {
     return fail(ESTALE, "the registry was emptied, moved or replaced");
 }
 
+// The journal and the tables lie beside the registry: where these are gone, too, only a new instance can go on.
 Status replace_home(Instance& instance, const std::string& runtime_dir) {
     UniqueFd runtime = TRY(sys::open_at(sys::kCwd, runtime_dir, O_RDONLY | O_DIRECTORY));
-    instance.store = TRY(registry::Store::open(runtime.borrow()));
-    TRY(check_home(instance));
+    auto now = TRY(sys::stat_at(runtime.borrow(), "nsresource"));
+    auto before = TRY(sys::stat_fd(instance.store.state_dir()));
+    if (now.st_dev != before.st_dev || now.st_ino != before.st_ino)
+        return fail(ESTALE, "the directory of the registry and of the journal was replaced");
+    auto store = TRY(registry::Store::open(runtime.borrow()));
+    TRY(take_home(instance, store.home()));
+    instance.store = std::move(store);
     return instance.users.rebuild_counts({});
 }
 

@@ -17,11 +17,15 @@ std::string core_directory_beside(const std::string& state_dir) {
     return (std::filesystem::path(state_dir + "/").parent_path().parent_path() / "systemd/coredump").string();
 }
 
+bool is_broken(int code) {
+    return code == ENOENT || code == EBADMSG || code == ELOOP || code == ENXIO || code == EISDIR;
+}
+
 // A table that is broken is made anew: the registry says what each user has.
 Result<ranges::UserTable> open_users(const registry::Store& store, const std::string& state_dir) {
     auto users = ranges::UserTable::open(store.state_dir());
-    // A whole one with holes, for which there is no room, is not broken.
-    if (users || users.error().code() == ENOSPC) return users;
+    // What cannot be opened for want of something, such as room for the holes of a whole one, is not broken.
+    if (users || !is_broken(users.error().code())) return users;
     // Another process may just be making it.
     auto lock = TRY(store.lock());
     if (auto again = ranges::UserTable::open(store.state_dir())) return again;

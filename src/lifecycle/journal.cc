@@ -143,6 +143,7 @@ Status Journal::claim() {
 
 Status Journal::begin(Step step, const registry::Registration& registration, Source source) {
     TRY(claim());
+    if (is_in_use()) return fail(EBUSY, "an earlier call of this process is not repaired");
     std::string text = registry::format_registration(registration);
     if (text.size() > kPageSize) return fail(E2BIG, "the record of {} is longer than a page", registration.name);
     std::memcpy(body(own_).data(), text.data(), text.size());
@@ -155,6 +156,8 @@ Status Journal::begin(Step step, const registry::Registration& registration, Sou
 }
 
 void Journal::proceed(Step step) { entry(own_).step = step; }
+
+void Journal::forget_source() { entry(own_).source = Source::kElsewhere; }
 
 void Journal::end() {
     if (own_ != 0) entry(own_).step = Step::kNone;
@@ -196,6 +199,8 @@ std::optional<Journal::Adoption> Journal::adopt(size_t page) {
 Journal::Adoption::~Adoption() {
     if (journal_) journal_->unlock(page_);
 }
+
+void Journal::Adoption::forget_source() { journal_->entry(page_).source = Source::kElsewhere; }
 
 void Journal::Adoption::end() { journal_->entry(page_).step = Step::kNone; }
 

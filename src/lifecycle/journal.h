@@ -61,6 +61,8 @@ public:
     /// This process has begun a change, after claim(). E2BIG: the text is longer than a page.
     Status begin(Step step, const registry::Registration& registration, Source source = Source::kElsewhere);
     void proceed(Step step);
+    /// What came from the stock has gone back there, or is about to: it must not do so twice.
+    void forget_source();
     void end();
     bool is_in_use() const;
 
@@ -86,6 +88,7 @@ public:
         Adoption(Adoption&& other) noexcept : journal_(std::exchange(other.journal_, nullptr)), page_(other.page_) {}
         Adoption& operator=(Adoption&&) = delete;
         ~Adoption();
+        void forget_source();
         /// All is repaired.
         void end();
 

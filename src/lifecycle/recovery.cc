@@ -49,7 +49,7 @@ Result<Recovered> recover(Instance& instance, Past past) {
     Recovered recovered;
     TRY(check_home(instance));
     // What cannot be repaired now stays in the journal, so that its range stays taken and no call begins anew there.
-    if (!repair(instance)) recovered.repaired = Recovered::Repaired::kNotYet;
+    if (auto repaired = repair(instance); !repaired) log::warning("{}", repaired.error().what());
     TRY(forget_all_releases(instance));
     PolicyRecovery policy(instance);
     UserRecovery users(instance);
@@ -66,9 +66,10 @@ Result<Recovered> recover(Instance& instance, Past past) {
     auto report = TRY(registry::recover(instance.store, judge));
     log_report(report);
     TRY_WITHIN("kernel policy",
-               policy.complete(report.unread.empty() ? PolicyRecovery::Known::kAll : PolicyRecovery::Known::kSome));
+               policy.complete(report.is_complete() ? PolicyRecovery::Known::kAll : PolicyRecovery::Known::kSome));
     users.complete();
     instance.taken.rebuild(TRY(instance.store.taken_starts()));
+    for (Uid start : in_use) instance.taken.set(start);  // whatever links there are
     TRY(mark_unsafe_ranges(instance, past, in_use));
     TRY(finish_stock(instance));
     recovered.unread = std::move(report.unread);
@@ -79,6 +80,9 @@ Result<std::optional<Registered>> recover_one(Instance& instance, NsInode inode)
     auto lock = TRY(instance.store.lock());
     auto registration = TRY(instance.store.find_by_inode(inode));
     if (!registration) return std::optional<Registered>();
+    // Whatever names it lacks.
+    TRY(instance.store.update(lock, *registration));
+    for (Uid start : registration->starts()) instance.taken.set(start);
     // As before: what the policy knew of it was left alone.
     if (instance.entries.exist()) {
         PolicyRecovery policy(instance);

@@ -22,8 +22,6 @@ struct Recovered {
     /// Records that could not be read, or taken back, at this time: they are kept and count as taken, and recover_one()
     /// tries again.
     std::vector<NsInode> unread;
-    /// Calls of dead workers are left that could not be repaired yet: repair() tries again.
-    enum class Repaired { kAll, kNotYet } repaired = Repaired::kAll;
 };
 
 /// Puts right what an earlier instance left, whenever it was killed: before the first client is served, and while no

@@ -14,9 +14,11 @@ Status remove(Instance& instance, const registry::Lock& lock, const registry::Re
     return settle_owners(instance, registration);
 }
 
-Status remove_unused(Instance& instance, const registry::Registration& registration, Source source) {
+Status remove_unused(Instance& instance, const registry::Registration& registration, Source source,
+                     const std::function<void()>& forget_source) {
     auto lock = TRY(instance.store.lock());
     TRY(remove(instance, lock, registration));
+    forget_source();
     if (source == Source::kStock) return_to_stock(instance, registration.starts());
     return {};
 }
@@ -24,6 +26,8 @@ Status remove_unused(Instance& instance, const registry::Registration& registrat
 void return_to_stock(Instance& instance, std::span<const Uid> starts) {
     if (!instance.used_set) return;
     for (Uid start : starts) {
+        auto state = instance.store.range_taken(start);
+        if (!state || *state == registry::Taken::kTaken) continue;
         // They are this call's alone until they are back, so that they can only name its caller, if any user.
         instance.users.forget(start);
         if (auto returned = instance.used_set->return_unused(start); !returned)

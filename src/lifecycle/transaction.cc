@@ -39,7 +39,7 @@ Status require_not_begun(const Instance& instance, const Registration& added) {
     for (const auto& other : instance.journal.others()) {
         if (other.userns != added.userns.inode || !is_of_addition(other.step)) continue;
         auto begun = instance.journal.read(other.page);
-        // It may just have ended, and the page be written anew.
+        // It may just have ended.
         if (!begun || lists(*begun, added)) return fail(EBUSY, "another call for {} is not finished", added.name);
     }
     return {};
@@ -139,7 +139,7 @@ Status Transaction::rollback() {
     if (is_of_addition(step_)) {
         if (undo_) TRY(undo_());
     } else {
-        TRY(remove_unused(instance, registration_, source_));
+        TRY(remove_unused(instance, registration_, source_, [&] { instance.journal.forget_source(); }));
     }
     instance.journal.end();
     return {};

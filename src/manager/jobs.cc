@@ -89,7 +89,7 @@ void Manager::put_back(Job job) {
 void Manager::on_job_done(Worker& worker, const Message& message) {
     if (worker.job && worker.job->type == MessageType::kRelease) on_release_done(*worker.job, message);
     if (worker.job && worker.job->type == MessageType::kTidy) on_tidy_done(message.type);
-    if (worker.job && worker.job->type == MessageType::kRepair) on_repair_done(message);
+    if (worker.job && worker.job->type == MessageType::kRepair) on_repair_done(*worker.job, message);
     worker.job.reset();
     set_idle(worker);
 }
@@ -140,9 +140,9 @@ void Manager::request_repair() {
 // No repair is given up, and what is lacking for it, such as room in the runtime directory, may be there in a moment.
 void Manager::repair_later() { repair_timer_.fire_after(kRepairAgainUsec); }
 
-void Manager::on_repair_done(const Message& message) {
-    auto asked = static_cast<std::ptrdiff_t>(std::min(unread_.size(), pool::kMaxNamespaces));
-    unread_.erase(unread_.begin(), unread_.begin() + asked);
+void Manager::on_repair_done(const Job& job, const Message& message) {
+    std::erase_if(
+        unread_, [&](const NsIdentity& one) { return std::ranges::find(job.namespaces, one) != job.namespaces.end(); });
     unread_.insert(unread_.end(), message.namespaces.begin(), message.namespaces.end());
     if (message.type == MessageType::kUnrepaired || !unread_.empty()) repair_later();
 }

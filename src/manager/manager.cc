@@ -41,6 +41,7 @@ Manager::Manager(EventLoop& loop, BorrowedFd listening, Config config)
       pool_(loop, std::move(config.workers),
             {.on_message = [this](Worker& worker, Message message) { on_message(worker, std::move(message)); },
              .on_exit = [this](Worker& worker) { on_worker_exit(worker); },
+             .on_lost_exit = [this] { repair_later(); },
              .on_late_message =
                  [this](Message message) {
                      closers_.close(kNoUser, std::move(message.fd));
@@ -214,6 +215,8 @@ void Manager::on_worker_exit(Worker& worker) {
     bool was_repair = worker.job && worker.job->type == MessageType::kRepair;
     if (worker.job) retry(std::move(*worker.job));
     if (!was_repair) request_repair();
+    // And once more: a process that shares the dead one's descriptors may hold its page for a moment.
+    repair_later();
     worker.connection.reset();
     worker.job.reset();
     worker.retiring = true;

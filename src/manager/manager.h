@@ -101,7 +101,7 @@ private:
     void on_job_done(Worker& worker, const pool::Message& message);
     void on_release_done(const Job& job, const pool::Message& message);
     void on_tidy_done(pool::MessageType how);
-    void on_repair_done(const pool::Message& message);
+    void on_repair_done(const Job& job, const pool::Message& message);
     void request_repair();
     void repair_later();
     void tidy_after(uint64_t usec);

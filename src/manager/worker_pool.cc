@@ -201,7 +201,7 @@ void WorkerPool::on_exit(Worker& worker) {
     }
     log_exit(worker);
     auto is_this = [&](const auto& candidate) { return candidate.get() == &worker; };
-    if (std::erase_if(lost_, is_this) > 0) return;
+    if (std::erase_if(lost_, is_this) > 0) return events_.on_lost_exit();
     events_.on_exit(worker);
     std::erase_if(workers_, is_this);
     refill();

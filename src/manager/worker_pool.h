@@ -72,6 +72,8 @@ public:
         std::function<void(Worker&, pool::Message)> on_message;
         /// The process is gone; it is removed from the pool after this.
         std::function<void(Worker&)> on_exit;
+        /// One that counted as lost is gone at last: until now its page of the journal was its own.
+        std::function<void()> on_lost_exit;
         /// A message that comes too late to be acted upon: its descriptors may be the last of their kind.
         std::function<void(pool::Message)> on_late_message;
         /// No worker lives, and no more may be started for now: something is badly wrong.

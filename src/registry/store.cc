@@ -48,7 +48,7 @@ Result<Store> Store::open(BorrowedFd base_dir) {
     UniqueFd lock = TRY(sys::open_at(registry.borrow(), "lock", kFlags, 0600));
     auto registry_stat = TRY(sys::stat_fd(registry.borrow()));
     Home home = home_of(registry_stat, TRY(sys::stat_fd(lock.borrow())));
-    return Store(std::move(base), std::move(state), std::move(registry), home);
+    return Store(std::move(base), std::move(state), std::move(registry), std::move(lock), home);
 }
 
 Result<Home> Store::current_home() const {

@@ -120,8 +120,12 @@ public:
     BorrowedFd state_dir() const { return state_.borrow(); }
 
 private:
-    Store(UniqueFd base, UniqueFd state, UniqueFd registry, Home home)
-        : base_(std::move(base)), state_(std::move(state)), registry_(std::move(registry)), home_(home) {}
+    Store(UniqueFd base, UniqueFd state, UniqueFd registry, UniqueFd lock, Home home)
+        : base_(std::move(base)),
+          state_(std::move(state)),
+          registry_(std::move(registry)),
+          lock_(std::move(lock)),
+          home_(home) {}
 
     Status take_delegations(const Registration& registration);
     Status give_back_delegations(const Registration& registration);
@@ -134,6 +138,7 @@ private:
     UniqueFd base_;
     UniqueFd state_;
     UniqueFd registry_;
+    UniqueFd lock_;  ///< open, so that its inode number is given to no other file
     Home home_;
     std::optional<NewRecord> blank_;  ///< for the next add()
 };

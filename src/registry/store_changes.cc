@@ -143,6 +143,7 @@ Status Store::remove_leftovers(const Lock&) {
 
 Status Store::replace_files(const std::string& text, std::span<const std::string> files) {
     std::string link = new_link_file(getpid());
+    blank_.reset();  // where a record needs a name, there is one for each process
     auto record = TRY(NewRecord::make(state_dir()));
     TRY(record.write(text));
     for (const auto& file : files) {
@@ -160,6 +161,7 @@ Status Store::replace_files(const std::string& text, std::span<const std::string
 Status Store::update(const Lock&, const Registration& registration) {
     std::vector<std::string> files = link_files(registration);
     files.insert(files.begin(), entry_file(registration.userns.inode));
+    TRY(make_directory(registry_dir(), owner_directory(registration.owner)));
     return replace_files(format_registration(registration), files);
 }
 

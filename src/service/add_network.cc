@@ -120,8 +120,8 @@ OrFault<varlink::Reply> add(Context& context, varlink::Call& call) {
     if (request.interface_name) purpose.interface_name = *request.interface_name;
     std::string host_name = resources::host_interface_name(purpose);
     auto transaction = TRY(begin(context, registration, host_name));
-    auto link = TRY(make_link(request, registration, purpose, host_name));
     transaction.undo_with([&] { return undo_link(host_name, registration); });
+    auto link = TRY(make_link(request, registration, purpose, host_name));
     TRY_SYSTEM(transaction.commit());
     return make_reply(request, host_name, std::move(link));
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "service/range_reservation.h"
 
+#include <algorithm>
+
 #include "lifecycle/accounts.h"
 #include "lifecycle/removal.h"
+#include "service/patience.h"
 #include "service/range_maps.h"
 #include "service/range_state.h"
 #include "service/request.h"
@@ -58,6 +61,7 @@ RangeReservation::RangeReservation(Context& context, const AllocationRequest& re
 
 OrFault<Transaction> RangeReservation::make() {
     if (request_.type == Type::kSelf) TRY(choose_own_ids());
+    Patience patience;
     for (int race = 0; race < kMaxRaces; ++race) {
         TRY(require_share());
         Chosen chosen(context_, uses_up_ranges() ? Chosen::From::kStock : Chosen::From::kElsewhere);
@@ -67,6 +71,7 @@ OrFault<Transaction> RangeReservation::make() {
             return std::move(*recorded);
         }
         TRY(require_nothing_in_the_way());
+        if (is_at_another_call() && patience.wait() == Patience::Wait::kOver) break;
     }
     return Refusal(varlink::system_error(EBUSY));
 }
@@ -136,6 +141,11 @@ OrFault<void> RangeReservation::require_share() const {
 OrFault<void> RangeReservation::require_nothing_in_the_way() {
     TRY(require_unregistered(context_, userns_));
     return require_free_name(context_, request_.name);
+}
+
+bool RangeReservation::is_at_another_call() const {
+    auto others = context_.journal.others();
+    return std::ranges::find(others, userns_.identity().inode, &lifecycle::Journal::Item::userns) != others.end();
 }
 
 // Under the lock: another worker may have been faster since they were chosen. Store::add() meets whoever has the own

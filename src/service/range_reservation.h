@@ -34,6 +34,7 @@ private:
     bool uses_up_ranges() const;
     OrFault<void> require_share() const;
     OrFault<void> require_nothing_in_the_way();
+    bool is_at_another_call() const;
     Result<registry::Taken> ranges_state() const;
     OrFault<std::optional<lifecycle::Transaction>> record();
 

@@ -53,15 +53,18 @@ bool has_ids_of(const registry::Registration& registration, const namespaces::Id
 }
 
 // A recorded call that has ended has written the maps, or one of the two, and none is ever written anew: a namespace
-// with neither is not the recorded one. With the registry lock held, or the call that the record is of might just have
-// been made for this very namespace.
+// with neither is not the recorded one. Not with the registry lock held: processes of that namespace can make it last.
 Result<bool> lacks_ids_of(const Context& context, const registry::Registration& registration,
                           const namespaces::UserNamespace& userns) {
     if (!registration.range || !context.entries.exist()) return false;  // what it shows could not be noted
-    for (const auto& other : context.journal.others())
-        if (other.userns == registration.userns.inode) return false;
     auto maps = TRY(namespaces::read_maps(userns));
     return !has_ids_of(registration, maps.uids) && !has_ids_of(registration, maps.gids);
+}
+
+// The record may just have been made for this very namespace, by a call that has yet to write the maps.
+bool is_at_a_call(const Context& context, NsInode userns) {
+    auto others = context.journal.others();
+    return std::ranges::find(others, userns, &lifecycle::Journal::Item::userns) != others.end();
 }
 
 // An inode number is used again after its namespace is dead; the 64-bit id is not. Where there are no ids, the kernel
@@ -71,6 +74,8 @@ OrFault<Match> match(Context& context, const registry::Registration& found, cons
     const NsIdentity& identity = userns.identity();
     bool have_ids = found.userns.id.value != 0 && identity.id.value != 0;
     if (have_ids && found.userns.id == identity.id) return Match::kSame;
+    bool lacks_ids =
+        !have_ids && !is_at_a_call(context, identity.inode) && TRY_SYSTEM(lacks_ids_of(context, found, userns));
     // The record and the policy's mark go together.
     auto lock = TRY_SYSTEM(context.store.lock());
     auto current = TRY_SYSTEM(context.store.find_by_inode(identity.inode));
@@ -83,7 +88,7 @@ OrFault<Match> match(Context& context, const registry::Registration& found, cons
         return Match::kOther;
     }
     if (lifecycle::life_of(context, current->userns) == namespaces::Life::kDead) return Match::kOther;
-    if (!TRY_SYSTEM(lacks_ids_of(context, *current, userns))) return Match::kSame;
+    if (!lacks_ids || *current != found || is_at_a_call(context, identity.inode)) return Match::kSame;
     TRY_SYSTEM(context.entries.mark_dead(identity.inode));
     return Match::kOther;
 }

@@ -48,8 +48,9 @@ Session::End Session::run(const std::function<void()>& after_call) {
         auto input = reader_.receive();
         bool answered = reader_.has_message();
         while (auto raw = reader_.pop()) {
-            if (answer(std::move(*raw)) == Verdict::kOver) return End::kClosed;
+            auto verdict = answer(std::move(*raw));
             after_call();
+            if (verdict == Verdict::kOver) return End::kClosed;
         }
         if (!input) log::debug("Connection of uid {} ends: {}", peer_.uid, input.error().what());
         if (!input || *input == Input::kEnd) return End::kClosed;

@@ -142,6 +142,7 @@ void Worker::log_failure(const NsIdentity& identity, const Error& error) const {
     log::OnBehalfOf owner(registration && *registration ? (*registration)->owner : log::kUnknownUser);
     log::warning("Cannot release user namespace {}: {}", identity.inode, error.what());
 }
+
 // The lock of releases is free again before the manager hears of it.
 Status Worker::release(const Message& message) { return channel_.send(release_in_turn(message.namespaces)); }
 
@@ -154,6 +155,8 @@ Status Worker::repair(const Message& message) {
         Status announced;
         if (recovered && *recovered) announced = context_.announce((*recovered)->userns, (*recovered)->owner);
         if (recovered && announced) continue;
+        log::warning("The record of user namespace {} is kept, and looked at again: {}", unread.inode,
+                     recovered ? announced.error().what() : recovered.error().what());
         answer.type = MessageType::kUnrepaired;
         answer.namespaces.push_back(unread);
     }
@@ -186,12 +189,10 @@ Status Worker::tidy() {
     return channel_.send(answer);
 }
 
-// The client has its answer.
+// The client has its answer, or is gone.
 void Worker::after_call() {
-    if (context_.journal.is_in_use()) {
-        slot_.set_state(pool::WorkerState::kLingering);  // another worker can go on with the connection
+    if (context_.journal.is_in_use())
         lifecycle::end_process(Error(EAGAIN, "the end of a call is not noted everywhere"));
-    }
     context_.store.prepare();
     look_after_stock();
 }
