@@ -2,7 +2,7 @@
 """A sequence of steps from a seed, and from nothing else: what the service answers has no influence on what is asked."""
 import random
 
-from faults import FAULTS
+from harm import FAULTS
 from steps import CHANGES, NAMESPACES
 
 KINDS = dict(CHANGES, **FAULTS)
