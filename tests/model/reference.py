@@ -164,9 +164,11 @@ class Reference:
         self.dying.append(ns.record)
         for start in ns.record.delegates:
             self.holders[start].remove(ns)
-        for cgroup in ns.record.cgroups:
-            cgroup.doomed, cgroup.gone = True, cgroup.gone or not cgroup.busy
-            cgroup.owner = 0 if ns.record.pooled and cgroup.owner == ns.record.start else cgroup.owner
+        for cgroup in ns.record.cgroups:  # one that was given to another namespace since is that one's
+            shared = ns.record.own and any(cgroup in one.cgroups for one in self.records())
+            if cgroup.owner == ns.record.start and not shared:
+                cgroup.doomed, cgroup.gone = True, not cgroup.busy
+                cgroup.owner = 0 if ns.record.pooled else cgroup.owner
 
     # Look-ups
     def find(self, name, number):  # what may be found, as (record, offset), None for nothing
