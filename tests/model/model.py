@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Random calls of several users, deaths, restarts, kills and full disks, against a model of the interface. Stops at the
 first difference, and looks for a shorter sequence that shows it."""
-import argparse, json, os, sys, tempfile, time, traceback
+import argparse, json, os, signal, sys, tempfile, time, traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
@@ -64,6 +64,7 @@ def attempt(options, steps):
 
 def main():
     options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended by a signal'))  # and cleans up
     if os.geteuid() != 0:
         print('skipped: only root can run the service')
         sys.exit(harness.SKIPPED)
