@@ -218,7 +218,8 @@ def descriptors_of(pid):
 
 
 # What the manager has for each worker.
-OF_A_WORKER = ('socket:', 'anon_inode:[pidfd]', '/memfd:nsresource-worker (deleted)')
+PIDFD = 'anon_inode:[pidfd]'
+OF_A_WORKER = ('socket:', PIDFD, '/memfd:nsresource-worker (deleted)')
 
 
 class Quiet:
@@ -248,7 +249,14 @@ def process_problems(runtime, pid, quiet=None):
     if quiet:
         more = descriptors_of(pid) - quiet.allowed(len(workers))
         if more:
-            yield 'the manager has more descriptors: %s' % dict(more)
+            yield 'the manager has more descriptors: %s%s' % (dict(more), watched_by(pid) if PIDFD in more else '')
+
+
+def watched_by(pid):
+    """The processes of its pidfds."""
+    found = re.findall(r'^Pid:\s*(-?\d+)', ''.join(read_or_nothing('/proc/%d/fdinfo/%s' % (pid, fd))
+                                                   for fd in os.listdir('/proc/%d/fd' % pid)), re.MULTILINE)
+    return ', it watches ' + ', '.join('%s %s' % (one, read_or_nothing('/proc/%s/comm' % one).strip()) for one in found)
 
 
 def read_or_nothing(path):
