@@ -40,7 +40,7 @@ def end(rig, *subjects, quiet=True):
         found += one.after_death()
         one.remove()
     if any(one.NOTES for one in subjects):
-        found += list(invariants.note_problems(rig.runtime))
+        found += invariants.lasting(lambda: invariants.note_problems(rig.runtime), invariants.SLACK_SECONDS)
     nslib.reap_children()
     nslib.CHILDREN.clear()
     return found
