@@ -107,7 +107,10 @@ class Traces:
     def calls(self, rig, phase, subject, role):
         if (phase, subject) not in self.known:
             name = '%s/%s/%s/worker//none' % (self.level, phase, subject)
-            result = Case(name).run(rig)
+            try:
+                result = Case(name).run(rig)
+            except Exception as error:
+                raise Untraceable(name, ['%s: %s' % (type(error).__name__, error)])
             self.known[phase, subject] = result.trace
             if result.problems:
                 raise Untraceable(name, result.problems)

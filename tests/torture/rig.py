@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """An instance on a small file system of its own, with an injector at it, which serves many cases."""
-import contextlib, os, select, shutil, signal, tempfile, time
+import contextlib, json, os, select, shutil, signal, tempfile, time
 
 import invariants, nslib
 from harness import SIGNS_OF_BUGS, Instance, state_of, wait_until
@@ -55,10 +55,18 @@ class Rig:
         self.launch()
         if not self.comes_up():
             raise AssertionError('the service does not start:\n%s\n%s' % (self.instance.text()[-1500:], self.picture()))
+        self.check_level()
         self.settle()
         if self.quiet is None:
             self.quiet = invariants.Quiet(self.instance.pid)
         return self
+
+    def check_level(self):
+        with open(os.path.join(self.runtime, 'nsresource/status')) as file:
+            status = json.load(file)
+        if status['enforcement'] != self.level:
+            raise AssertionError('the level is %s: %s\n%s' % (status['enforcement'], status['reason'],
+                                                             self.instance.text()[-1500:]))
 
     def runs(self):
         return self.instance.pid is not None and state_of(self.instance.pid) not in (None, 'Z', 'X')
