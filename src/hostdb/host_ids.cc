@@ -28,7 +28,7 @@ Result<HostIds::Use> HostIds::check(Uid start, uint32_t size, std::string_view n
     ranges::HostAnswer answer = TRY(files_.look(start, size, query.account));
     if (answer.is_final_for(query)) return verdict(answer);
     // The modules work while the services are asked.
-    std::optional<ChildProbe> modules = TRY(nss_.start(query));
+    std::optional<ForkedChild> modules = TRY(nss_.start(query));
     answer |= services_.ask(query, deadline_usec);
     if (modules && !answer.is_final_for(query)) answer |= nss_.finish(*std::move(modules), deadline_usec);
     return verdict(answer);

@@ -101,13 +101,13 @@ NssModules parse_nsswitch(std::string_view text) {
 
 NssLookup::NssLookup(std::string nsswitch_path) : file_(std::move(nsswitch_path), kMaxNsswitch) {}
 
-Result<std::optional<ChildProbe>> NssLookup::start(const ranges::HostQuery& query) {
+Result<std::optional<ForkedChild>> NssLookup::start(const ranges::HostQuery& query) {
     if (auto content = TRY(file_.content_if_changed())) modules_ = parse_nsswitch(*content);
-    if (modules_ == NssModules::kCovered) return std::optional<ChildProbe>();
-    return TRY_WITHIN("name service look-up", ChildProbe::start([&query] { return look_up(query); }));
+    if (modules_ == NssModules::kCovered) return std::optional<ForkedChild>();
+    return TRY_WITHIN("name service look-up", start_probe([&query] { return look_up(query); }));
 }
 
-ranges::HostAnswer NssLookup::finish(ChildProbe child, uint64_t deadline_usec) {
+ranges::HostAnswer NssLookup::finish(ForkedChild child, uint64_t deadline_usec) {
     Result<int> status = child.wait(deadline_usec);
     bool answered = status && (*status & ~(kIdBit | kAccountBit | kTroubleBit)) == kAnswered;
     if ((!answered || (*status & kTroubleBit) != 0) && warned_ == Warned::kNo) {

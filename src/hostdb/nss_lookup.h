@@ -24,9 +24,9 @@ public:
     explicit NssLookup(std::string nsswitch_path);
 
     /// Begins to ask; nothing is running where there is no need to. Errors: EFBIG, EACCES, … of the file; no process.
-    Result<std::optional<ChildProbe>> start(const ranges::HostQuery& query);
+    Result<std::optional<ForkedChild>> start(const ranges::HostQuery& query);
     /// What is known by the deadline. Silence and failure: nothing, and a warning the first time.
-    ranges::HostAnswer finish(ChildProbe child, uint64_t deadline_usec);
+    ranges::HostAnswer finish(ForkedChild child, uint64_t deadline_usec);
 
 private:
     ranges::WatchedFile file_;

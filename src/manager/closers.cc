@@ -13,6 +13,7 @@
 #include <csignal>
 #include <iterator>
 
+#include "base/forked_child.h"
 #include "base/log.h"
 #include "base/sys.h"
 
@@ -40,30 +41,20 @@ bool is_quick_to_close(BorrowedFd socket) {
     return ioctl(socket.get(), SIOCINQ, &queued) == 0 && queued == 0;
 }
 
-// All but the given ones, which are sorted. The copies here are not the last ones of what is closed here, so that
-// nothing of it takes long.
-void close_all_but(const std::vector<int>& fds) {
-    unsigned from = 0;
-    for (int fd : fds) {
-        auto kept = static_cast<unsigned>(fd);
-        if (kept > from) close_range(from, kept - 1, 0);
-        from = kept + 1;
-    }
-    close_range(from, ~0U, 0);
-}
-
 }  // namespace
 
 pid_t fork_holder(std::vector<int> fds, BorrowedFd ready) {
     pid_t parent = getpid();
     fds.push_back(ready.get());
     std::ranges::sort(fds);
+    // No ForkedChild, which would be waited for: its end is what takes long.
     pid_t pid = fork();
     if (pid != 0) return pid;
     // The manager's handlers and blocked signals are of no use here: only SIGKILL ends this process.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(EXIT_SUCCESS);
-    close_all_but(fds);
+    // The copies here are not the last ones of what is closed here, so that nothing of it takes long.
+    static_cast<void>(close_all_but(fds, 0));
     char byte = 1;
     [[maybe_unused]] ssize_t n = write(ready.get(), &byte, 1);
     for (;;) pause();

@@ -5,19 +5,19 @@
 #include <sched.h>
 #include <sys/ipc.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <array>
-#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
+#include "base/forked_child.h"
 #include "base/sys.h"
-#include "policy/child.h"
 
 namespace nsr::policy {
 
@@ -84,50 +84,47 @@ constexpr std::array<Trial, 8> kTrials{{
     {"files on a file system of its own", use_own_filesystem, 0},
 }};
 
-/// What the process inside says: the number of a trial, and what came of it.
+/// What the process inside says: the number of a trial that did not go as expected, and what came of it.
 struct Finding {
     int trial = -1;
     int code = 0;
 };
 
-/// The first word of the process inside: only it may look at its namespace, without CAP_SYS_PTRACE.
-struct Arrival {
-    ino_t inode = 0;
-    int code = 0;
-};
-
-Arrival arrive() {
+// The first word of the process inside: only it may look at its namespace, without CAP_SYS_PTRACE.
+Result<ino_t> arrive() {
     struct stat userns{};
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || stat("/proc/self/ns/user", &userns) < 0) return {0, errno};
-    return {userns.st_ino, 0};
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || stat("/proc/self/ns/user", &userns) < 0)
+        return fail_errno(errno, "namespace for the trial");
+    return userns.st_ino;
 }
 
 template <class Word>
-void say(int socket, const Word& word) {
-    if (write(socket, &word, sizeof word) != sizeof word) _exit(EXIT_FAILURE);
+Status say(BorrowedFd socket, const Word& word) {
+    return sys::write_all(socket, {reinterpret_cast<const char*>(&word), sizeof word});
 }
 
-Finding try_everything(int dir) {
-    if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) return {-1, errno};
+Result<Finding> try_everything(int dir) {
+    if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) return fail_errno(errno, "ids of the trial");
     for (size_t i = 0; i < kTrials.size(); ++i) {
         int code = kTrials[i].attempt(dir);
-        if (code != kTrials[i].expected) return {static_cast<int>(i), code};
+        if (code != kTrials[i].expected) return Finding{static_cast<int>(i), code};
     }
-    return {};
+    return Finding{};
 }
 
-[[noreturn]] void run_inside(int dir, int socket) {
-    say(socket, arrive());
+Result<int> run_inside(int dir, BorrowedFd socket) {
+    const ino_t inode = TRY(arrive());
+    TRY(say(socket, inode));
     // The id must be there before anything is tried, or it is the overflow id that is refused.
     char go = 0;
-    if (read(socket, &go, 1) != 1) _exit(EXIT_FAILURE);
-    say(socket, try_everything(dir));
-    _exit(EXIT_SUCCESS);
+    if (read(socket.get(), &go, 1) != 1) return fail(ECANCELED, "nobody waits for the trial");
+    const Finding finding = TRY(try_everything(dir));
+    TRY(say(socket, finding));
+    return EXIT_SUCCESS;
 }
 
 Status judge(const Finding& finding) {
-    if (finding.trial < 0 && finding.code == 0) return {};
-    if (finding.trial < 0) return fail_errno(finding.code, "trial of the kernel policy");
+    if (finding.trial < 0) return {};
     const Trial& trial = kTrials[static_cast<size_t>(finding.trial)];
     std::string got = finding.code == 0 ? "allowed" : errno_name(finding.code);
     return fail(EPROTO, "the kernel policy is attached, but does not work: {}: {} instead of {}", trial.what, got,
@@ -183,22 +180,23 @@ Status write_map(pid_t pid, const char* file, uint32_t id) {
     return sys::write_all(fd.borrow(), fmt::format("0 {} 1\n", id));
 }
 
-Status receive(BorrowedFd socket, void* data, size_t size) {
+Status receive(const ForkedChild& child, BorrowedFd socket, void* data, size_t size) {
     struct pollfd poll{socket.get(), POLLIN, 0};
     if (TRY(sys::poll({&poll, 1}, kTimeoutUsec)) == 0) return fail(ETIMEDOUT, "the trial takes too long");
-    if (read(socket.get(), data, size) != static_cast<ssize_t>(size)) return fail(ECANCELED, "the trial died");
-    return {};
+    if (read(socket.get(), data, size) == static_cast<ssize_t>(size)) return {};
+    TRY(child.failure());
+    return fail(ECANCELED, "the trial died");
 }
 
 // From outside, in the order in which the service does it.
-Status drive(Entries& entries, const NsIdentity& identity, pid_t pid, BorrowedFd socket, uint32_t id) {
+Status drive(Entries& entries, const NsIdentity& identity, const ForkedChild& child, BorrowedFd socket, uint32_t id) {
     TRY(entries.add(identity, Entries::Setgroups::kAllowed));
     TRY(entries.set_owner(Uid(id), identity.inode));
-    TRY(write_map(pid, "gid_map", id));
-    TRY(write_map(pid, "uid_map", id));
+    TRY(write_map(child.pid(), "gid_map", id));
+    TRY(write_map(child.pid(), "uid_map", id));
     TRY(sys::write_all(socket, "x"));
     Finding finding;
-    TRY(receive(socket, &finding, sizeof finding));
+    TRY(receive(child, socket, &finding, sizeof finding));
     return judge(finding);
 }
 
@@ -208,11 +206,10 @@ struct Subject {
     Entries::Mark earlier = Entries::Mark::kAbsent;
 };
 
-Result<Subject> wait_for_namespace(const Entries& entries, BorrowedFd socket) {
-    Arrival arrival;
-    TRY(receive(socket, &arrival, sizeof arrival));
-    if (arrival.code != 0) return fail_errno(arrival.code, "namespace for the trial");
-    NsIdentity identity{NsInode(arrival.inode), NsId()};
+Result<Subject> wait_for_namespace(const Entries& entries, const ForkedChild& child, BorrowedFd socket) {
+    ino_t inode = 0;
+    TRY(receive(child, socket, &inode, sizeof inode));
+    NsIdentity identity{NsInode(inode), NsId()};
     auto earlier = TRY(entries.mark(identity));
     return Subject{identity, earlier};
 }
@@ -241,21 +238,14 @@ Status prove_enforcement(Entries& entries, const std::string& host_dir, const st
     Arena arena = TRY(Arena::create(host_dir));
     TRY(arena.give(id));
     auto pair = TRY(sys::socket_pair(SOCK_STREAM));
-    pid_t parent = getpid();
-    pid_t pid = fork();
-    int code = errno;
-    if (pid < 0) return fail_errno(code, "fork");
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent) _exit(EXIT_FAILURE);
-        close_all_but({arena.fd(), pair.second.get()});
-        run_inside(arena.fd(), pair.second.get());
-    }
+    BorrowedFd socket = pair.first.borrow();
+    auto inside = [&] { return run_inside(arena.fd(), pair.second.borrow()); };
+    std::optional child = TRY(ForkedChild::start(std::vector{arena.fd(), pair.second.get()}, inside));
     pair.second.reset();
-    auto subject = wait_for_namespace(entries, pair.first.borrow());
-    Status proven = subject ? drive(entries, subject->identity, pid, pair.first.borrow(), id)
-                            : Status(Failure(std::move(subject).error()));
-    end_child(pid);
+    auto subject = wait_for_namespace(entries, *child, socket);
+    Status proven =
+        subject ? drive(entries, subject->identity, *child, socket, id) : Status(Failure(std::move(subject).error()));
+    child.reset();
     TRY(entries.clear_owner(Uid(id)));
     if (subject) TRY(withdraw(entries, *subject));
     return proven;

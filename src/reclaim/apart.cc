@@ -2,13 +2,12 @@
 #include "reclaim/apart.h"
 
 #include <fcntl.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <array>
 #include <charconv>
-#include <csignal>
+#include <cstdlib>
 
+#include "base/forked_child.h"
 #include "base/sys.h"
 
 namespace nsr::reclaim {
@@ -65,16 +64,6 @@ Status listen(BorrowedFd pipe, uint64_t silence_usec, Apart& apart, const std::f
     }
 }
 
-[[noreturn]] void work_apart(pid_t parent, BorrowedFd pipe, const std::function<void(Findings&, Reporter&)>& work) {
-    // Whoever interrupts the tool ends this process, too.
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != parent) ::_exit(1);
-    Findings findings;
-    Reporter reporter(pipe);
-    work(findings, reporter);
-    ::_exit(reporter.finish(findings) ? 0 : 1);
-}
-
 }  // namespace
 
 void Reporter::tick() {
@@ -96,18 +85,21 @@ Apart run_apart(const std::string& what, uint64_t silence_usec, const std::funct
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) < 0) return apart.findings.add_problem(what + ": no pipe"), apart;
     UniqueFd reading(ends[0]), writing(ends[1]);
-    pid_t self = ::getpid();
-    pid_t pid = ::fork();
-    if (pid == 0) work_apart(self, writing.borrow(), work);
-    if (pid < 0) return apart.findings.add_problem(what + ": no process"), apart;
+    // Whoever interrupts the tool ends this process, too.
+    auto child = ForkedChild::start(std::nullopt, [&]() -> Result<int> {
+        Findings findings;
+        Reporter reporter(writing.borrow());
+        work(findings, reporter);
+        TRY(reporter.finish(findings));
+        return EXIT_SUCCESS;
+    });
+    if (!child) return apart.findings.add_problem(what + ": no process"), apart;
     writing.reset();
     Status heard_all = listen(reading.borrow(), silence_usec, apart, heard);
-    if (!heard_all) {
-        apart.findings.add_problem(fmt::format("{}: {}", what, heard_all.error().what()));
-        ::kill(pid, SIGKILL);
-    }
+    if (heard_all) return apart;
+    apart.findings.add_problem(fmt::format("{}: {}", what, heard_all.error().what()));
     // Held in the kernel it does not even die by that, and nobody waits for it.
-    ::waitpid(pid, nullptr, heard_all ? 0 : WNOHANG);
+    child->abandon();
     return apart;
 }
 

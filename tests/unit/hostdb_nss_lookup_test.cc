@@ -25,7 +25,7 @@ TEST(Nsswitch, FindsOtherModules) {
 }
 
 TEST(ChildProbe, GivesTheExitStatus) {
-    auto child = ChildProbe::start([] { return 42; });
+    auto child = start_probe([] { return 42; });
     ASSERT_TRUE(child);
     EXPECT_EQ(child->wait(in_msec(10'000)), 42);
 }
@@ -37,7 +37,7 @@ TEST(ChildProbe, AHangingOneIsKilledAtTheDeadline) {
     UniqueFd reader(pipe_fds[0]), writer(pipe_fds[1]), saved(dup(0));
     ASSERT_EQ(dup2(writer.get(), 0), 0);
     {
-        auto child = ChildProbe::start([] {
+        auto child = start_probe([] {
             for (;;) pause();
             return 0;
         });
@@ -54,7 +54,7 @@ TEST(ChildProbe, AHangingOneIsKilledAtTheDeadline) {
 }
 
 TEST(ChildProbe, ACrashIsNoAnswer) {
-    auto child = ChildProbe::start([] {
+    auto child = start_probe([] {
         raise(SIGKILL);
         return 0;
     });
@@ -67,7 +67,7 @@ TEST(ChildProbe, ACrashIsNoAnswer) {
 TEST(ChildProbe, HasNeitherOurDescriptorsNorOurPrivileges) {
     int probe = dup(2);
     ASSERT_GT(probe, 2);
-    auto child = ChildProbe::start([probe] { return (fcntl(probe, F_GETFD) < 0 ? 1 : 0) | (geteuid() != 0 ? 2 : 0); });
+    auto child = start_probe([probe] { return (fcntl(probe, F_GETFD) < 0 ? 1 : 0) | (geteuid() != 0 ? 2 : 0); });
     close(probe);
     ASSERT_TRUE(child);
     EXPECT_EQ(child->wait(in_msec(10'000)), 3);
@@ -100,11 +100,11 @@ TEST_F(NssLookupTest, AsksLibcWhereThereIsAnother) {
 
 TEST_F(NssLookupTest, SilenceAndGarbageAreNoKnowledge) {
     for (int status : {0, 1, 3, 63, 72, 127, 255}) {
-        auto child = ChildProbe::start([status] { return status; });
+        auto child = start_probe([status] { return status; });
         ranges::HostAnswer answer = lookup_.finish(*std::move(child), in_msec(10'000));
         EXPECT_FALSE(answer.id_known || answer.account_known) << status;
     }
-    auto child = ChildProbe::start([] {
+    auto child = start_probe([] {
         pause();
         return 65;
     });
