@@ -87,7 +87,9 @@ TEST(ForkedChild, AnAbandonedOneIsKilled) {
     child->abandon();
     int status = 0;
     // It may have been reaped at once.
-    if (waitpid(pid, &status, 0) == pid) EXPECT_EQ(WTERMSIG(status), SIGKILL);
+    if (waitpid(pid, &status, 0) == pid) {
+        EXPECT_EQ(WTERMSIG(status), SIGKILL);
+    }
 }
 
 TEST(ForkedChild, KeepsWhatItIsToKeep) {
