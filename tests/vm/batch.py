@@ -6,7 +6,6 @@ import os, subprocess, sys, time
 HERE = os.path.dirname(os.path.abspath(__file__))
 SYSTEM = os.path.join(os.path.dirname(HERE), 'system')
 POLICY = os.path.join(os.path.dirname(HERE), 'policy')
-TORTURE = os.path.join(os.path.dirname(HERE), 'torture')
 # What depends on the kernel; the rest of the suite runs outside.
 GROUPS = ('restrict', 'lifecycle', 'cgroup', 'restart', 'beyond')
 # Emulated, and perhaps beside other work.
@@ -47,9 +46,6 @@ def programs(binaries, level, whole):
         found['hostile'] = test('hostile_descriptors', 'AtEnforce.test_hang_up_with_lingering_socket',
                                 'AtEnforce.test_fuse_files_of_many_uids_of_a_range')
         found['core_files'] = test('core_files', 'AtEnforce')
-        # Kills at the system calls of the service; what else it may meet there, the other levels show outside.
-        found['torture'] = [python, TORTURE + '/torture.py', binaries, '--levels=enforce', '--kills', '--jobs=2', '--seed=1',
-                            '--minutes=%g' % (6 if whole else 2)]
     return found
 
 
