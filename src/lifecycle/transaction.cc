@@ -34,17 +34,6 @@ bool contains_all(const std::vector<Item>& list, const std::vector<Item>& items)
     return std::ranges::all_of(items, [&](const Item& item) { return std::ranges::find(list, item) != list.end(); });
 }
 
-// Two calls may add different things at the same time, but not the same one.
-Status require_not_begun(const Instance& instance, const Registration& added) {
-    for (const auto& other : instance.journal.others()) {
-        if (other.userns != added.userns.inode || !is_of_addition(other.step)) continue;
-        auto begun = instance.journal.read(other.page);
-        // It may just have ended.
-        if (!begun || lists(*begun, added)) return fail(EBUSY, "another call for {} is not finished", added.name);
-    }
-    return {};
-}
-
 }  // namespace
 
 Registration without_resources(Registration registration) {
@@ -57,6 +46,15 @@ Registration without_resources(Registration registration) {
 bool lists(const Registration& registration, const Registration& added) {
     return contains_all(registration.cgroups, added.cgroups) &&
            contains_all(registration.network_interfaces, added.network_interfaces);
+}
+
+// Two calls may add different things at the same time, but not the same one.
+bool is_begun_elsewhere(const Instance& instance, const Registration& added) {
+    return std::ranges::any_of(instance.journal.others(), [&](const Journal::Item& other) {
+        if (other.userns != added.userns.inode || !is_of_addition(other.step)) return false;
+        auto begun = instance.journal.read(other.page);
+        return !begun || lists(*begun, added);  // it may just have ended
+    });
 }
 
 Result<std::optional<Registration>> find_same(const Instance& instance, const Registration& registration) {
@@ -93,7 +91,7 @@ Result<Transaction> Transaction::begin_registration(Instance& instance, const re
 Result<Transaction> Transaction::begin_addition(Instance& instance, const registry::Lock&, Step step,
                                                 Registration added) {
     TRY(require_no_other(instance, added.userns.inode, is_of_half_registration));
-    TRY(require_not_begun(instance, added));
+    if (is_begun_elsewhere(instance, added)) return fail(EBUSY, "another call for {} is not finished", added.name);
     TRY(instance.journal.begin(step, added));
     return Transaction(instance, step, Source::kElsewhere, std::move(added));
 }

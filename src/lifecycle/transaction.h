@@ -64,6 +64,8 @@ Result<std::optional<registry::Registration>> find_same(const Instance& instance
                                                         const registry::Registration& registration);
 /// Writes what an addition lists into the record. ENOENT: the registration is gone.
 Status record_addition(Instance& instance, const registry::Lock& lock, const registry::Registration& added);
+/// Whether another call is just adding the same, or was cut short at that.
+bool is_begun_elsewhere(const Instance& instance, const registry::Registration& added);
 /// Whether the record lists all of it.
 bool lists(const registry::Registration& registration, const registry::Registration& added);
 

@@ -211,12 +211,15 @@ void Manager::recover(Connection& connection, WorkerState last_state) {
 void Manager::on_worker_exit(Worker& worker) {
     if (worker.connection)
         if (Connection* connection = table_.find(*worker.connection)) recover(*connection, worker.slot.state());
-    // Whatever it was at: nothing of a killed call may stay. If a repair has killed it, the next one waits.
+    // Whatever it was at: nothing of a killed call may stay. If a repair has killed it, the next one waits. One that
+    // was retired has left nothing.
     bool was_repair = worker.job && worker.job->type == MessageType::kRepair;
     if (worker.job) retry(std::move(*worker.job));
-    if (!was_repair) request_repair();
-    // And once more: a process that shares the dead one's descriptors may hold its page for a moment.
-    repair_later();
+    if (!worker.ended_well) {
+        if (!was_repair) request_repair();
+        // And once more: a process that shares the dead one's descriptors may hold its page for a moment.
+        repair_later();
+    }
     worker.connection.reset();
     worker.job.reset();
     worker.retiring = true;

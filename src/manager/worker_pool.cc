@@ -173,10 +173,11 @@ std::optional<Uid> cause_of_end(const Worker& worker) {
 
 }  // namespace
 
-void WorkerPool::log_exit(const Worker& worker) const {
+void WorkerPool::log_exit(Worker& worker) const {
     log::OnBehalfOf cause(cause_of_end(worker));
     siginfo_t info{};
     waitid(P_PIDFD, static_cast<id_t>(worker.pidfd.get()), &info, WEXITED);
+    worker.ended_well = info.si_code == CLD_EXITED && info.si_status == 0;
     switch (info.si_code) {
         case CLD_EXITED:
             if (info.si_status == 0)

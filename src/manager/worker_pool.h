@@ -41,6 +41,7 @@ struct Worker {
     pool::Slot slot;
     bool ready = false;  ///< has said that it is up
     bool retiring = false;
+    bool ended_well = false;             ///< by itself, so that it left nothing unfinished
     std::optional<uint64_t> connection;  ///< id of the one that it has, lingering included
     Uid user = kNoUser;                  ///< whose connection that is or was; kNoUser: it has a job, or had nothing yet
     bool is_asked_back = false;          ///< to give back a connection that it keeps for a next request
@@ -121,7 +122,7 @@ private:
     enum class Heard { kMessage, kNothing };
     Heard on_channel(Worker& worker);
     void on_exit(Worker& worker);
-    void log_exit(const Worker& worker) const;
+    void log_exit(Worker& worker) const;
     template <class Predicate>
     void log_ended_until(uint64_t end_usec, Predicate waited_for);
     void lose(Worker& worker);

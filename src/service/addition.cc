@@ -21,6 +21,7 @@ OrFault<std::optional<lifecycle::Transaction>> begin(Context& context, Step step
     bool is_unfinished = std::ranges::any_of(others, lifecycle::is_of_half_registration, &Journal::Item::step);
     auto current = TRY_SYSTEM(lifecycle::find_same(context, added));
     if (!current || is_unfinished) return refuse("UserNamespaceNotRegistered");
+    if (lifecycle::is_begun_elsewhere(context, added)) return std::nullopt;
     TRY(judge(*current, static_cast<size_t>(std::ranges::count(others, step, &Journal::Item::step))));
     auto begun = lifecycle::Transaction::begin_addition(context, lock, step, added);
     if (!begun && begun.error().code() == EBUSY) return std::nullopt;

@@ -43,6 +43,7 @@ Status Worker::run() {
 Status Worker::work() {
     Message ready;
     ready.type = MessageType::kReady;
+    context_.store.prepare();
     TRY(channel_.send(ready));
     for (;;) {
         auto message = TRY(channel_.receive());

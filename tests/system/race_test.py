@@ -96,7 +96,7 @@ class Field:
 class Thousands(DaemonTest):
     """Of eight that want the same thing one gets it, and the others are told why not, every time."""
     LEVEL = 'none'
-    ROUNDS = 1000
+    ROUNDS = 200  # those that lose a name or the last range wait 250 ms to be told
 
     def setUp(self):
         super().setUp()
@@ -187,7 +187,7 @@ class Thousands(DaemonTest):
 
 class ThousandsInQuarantine(Thousands):
     LEVEL = 'quarantine'
-    ROUNDS = 50
+    ROUNDS = 25
 
 
 class Races(DaemonTest):
