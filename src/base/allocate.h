@@ -9,8 +9,8 @@
 
 namespace nsr::sys {
 
-/// Has the pages of a file, holes included, up to `size` bytes, and makes it that long. To be called before mmap(2): what
-/// a full file system has no page for ends the process by SIGBUS, when it is written or even read.
+/// Has the pages of a file, holes included, up to `size` bytes, and makes it that long. To be called before mmap(2):
+/// what a full file system has no page for ends the process by SIGBUS, when it is written or even read.
 Status allocate(BorrowedFd fd, uint64_t size, std::string_view name);
 
 }  // namespace nsr::sys

@@ -26,22 +26,23 @@
 
 enum { kTextSize = 8192 };
 
-static void send_message(int socket, const char *text, int fd) {
+static void send_message(int socket, const char* text, int fd) {
     char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct iovec part = {.iov_base = (void *)text, .iov_len = strlen(text)};
+    struct iovec part = {.iov_base = (void*)text, .iov_len = strlen(text)};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     if (fd >= 0) {
         message.msg_control = control;
         message.msg_controllen = sizeof(control);
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        *header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        struct cmsghdr* header = CMSG_FIRSTHDR(&message);
+        *header =
+            (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
         memcpy(CMSG_DATA(header), &fd, sizeof(int));
     }
     if (sendmsg(socket, &message, MSG_NOSIGNAL) < 0) _exit(1);
 }
 
 // Gives the length of the text, 0 at the end; *fd is -1 if none came.
-static ssize_t receive_message(int socket, char *text, int *fd) {
+static ssize_t receive_message(int socket, char* text, int* fd) {
     char control[CMSG_SPACE(sizeof(int))];
     struct iovec part = {.iov_base = text, .iov_len = kTextSize - 1};
     struct msghdr message = {
@@ -50,7 +51,7 @@ static ssize_t receive_message(int socket, char *text, int *fd) {
     *fd = -1;
     if (length <= 0) return 0;
     text[length] = 0;
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    struct cmsghdr* header = CMSG_FIRSTHDR(&message);
     if (header) memcpy(fd, CMSG_DATA(header), sizeof(int));
     return length;
 }
@@ -58,7 +59,7 @@ static ssize_t receive_message(int socket, char *text, int *fd) {
 // In a child: the failure is its answer.
 static int answers;
 
-static void need(int result, const char *what) {
+static void need(int result, const char* what) {
     if (result >= 0) return;
     char text[200];
     snprintf(text, sizeof(text), "! %s: %s", what, strerror(errno));
@@ -74,7 +75,7 @@ static void join(int userns) {
     if (setresuid(0, 0, 0) < 0 && errno != EINVAL) need(-1, "setresuid");
 }
 
-static void answer_file(const char *path) {
+static void answer_file(const char* path) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     need(fd, path);
     send_message(answers, "0", fd);
@@ -107,8 +108,8 @@ static void show_maps(int userns) {
     }
 }
 
-static int read_maps(pid_t pid, char *text) {
-    const char *const names[] = {"uid_map", "gid_map"};
+static int read_maps(pid_t pid, char* text) {
+    const char* const names[] = {"uid_map", "gid_map"};
     size_t used = 0;
     for (int i = 0; i < 2; ++i) {
         char path[64];
@@ -125,7 +126,7 @@ static int read_maps(pid_t pid, char *text) {
     return 0;
 }
 
-static int write_file(const char *path, const char *text) {
+static int write_file(const char* path, const char* text) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0) return -1;
     ssize_t written = write(fd, text, strlen(text));
@@ -148,17 +149,21 @@ static void end(pid_t pid) {
 }
 
 // Does the work of a child, which ends then or, with `stays`, waits to be ended.
-static void run_child(const char *what, unsigned uid, int fd, int stays) {
-    if (strcmp(what, "userns") == 0) make_userns(uid, fd);
-    else if (strcmp(what, "netns") == 0) make_netns(fd);
-    else if (strcmp(what, "maps") == 0) show_maps(fd);
-    else send_message(answers, "0", -1);
+static void run_child(const char* what, unsigned uid, int fd, int stays) {
+    if (strcmp(what, "userns") == 0)
+        make_userns(uid, fd);
+    else if (strcmp(what, "netns") == 0)
+        make_netns(fd);
+    else if (strcmp(what, "maps") == 0)
+        show_maps(fd);
+    else
+        send_message(answers, "0", -1);
     if (!stays) _exit(0);
     close_range(0, ~0U, 0);
     while (1) pause();
 }
 
-static void serve(int socket, char *request, int fd) {
+static void serve(int socket, char* request, int fd) {
     char what[16] = "", path[4096] = "";
     unsigned uid = 0;
     int mapped = -1, stays = 0;
@@ -171,7 +176,8 @@ static void serve(int socket, char *request, int fd) {
     sscanf(request, "userns %u %d %d", &uid, &mapped, &stays);
 
     int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return send_message(socket, "! socketpair", -1);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return send_message(socket, "! socketpair", -1);
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -201,7 +207,7 @@ static void serve(int socket, char *request, int fd) {
     if (given >= 0) close(given);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
     if (argc != 2) return 2;
     int socket = atoi(argv[1]), fd;
     char request[kTextSize];

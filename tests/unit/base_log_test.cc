@@ -71,8 +71,7 @@ TEST(Log, NoNameForgesALineOrCommandsATerminal) {
     open("test", Level::kInfo);
     CaptureStderr();
     warning("cgroup {} is busy", "a\nb\x1b[31m\xc2\x9b\xe2\x80\xaeü\xe2\x80\xa8\xff\\");
-    EXPECT_EQ(GetCapturedStderr(),
-              "test: warning: cgroup a\\x0ab\\x1b[31m\\u{9b}\\u{202e}ü\\u{2028}\\xff\\ is busy\n");
+    EXPECT_EQ(GetCapturedStderr(), "test: warning: cgroup a\\x0ab\\x1b[31m\\u{9b}\\u{202e}ü\\u{2028}\\xff\\ is busy\n");
 }
 
 }  // namespace
