@@ -175,7 +175,7 @@ std::vector<Journal::Item> Journal::others() const {
     return items;
 }
 
-// Whoever repairs it holds the lock meanwhile.
+// A process that repairs the page holds the lock meanwhile.
 Journal::Keeper Journal::keeper(size_t page) const {
     flock lock = lock_of(page, F_WRLCK);
     bool is_held = fcntl(fd_.get(), F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;

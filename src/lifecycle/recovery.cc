@@ -76,13 +76,23 @@ Result<Recovered> recover(Instance& instance, Past past) {
     return recovered;
 }
 
-Result<std::optional<Registered>> recover_one(Instance& instance, NsInode inode) {
+namespace {
+
+Result<std::optional<Registration>> complete_record(Instance& instance, NsInode inode) {
     auto lock = TRY(instance.store.lock());
     auto registration = TRY(instance.store.find_by_inode(inode));
-    if (!registration) return std::optional<Registered>();
-    // Whatever names it lacks.
+    if (!registration) return registration;
     TRY(instance.store.update(lock, *registration));
     for (Uid start : registration->starts()) instance.taken.set(start);
+    return registration;
+}
+
+}  // namespace
+
+// The used set is written without the registry lock: it waits for the disk.
+Result<std::optional<Registered>> recover_one(Instance& instance, NsInode inode) {
+    auto registration = TRY(complete_record(instance, inode));
+    if (!registration) return std::optional<Registered>();
     // As before: what the policy knew of it was left alone.
     if (instance.entries.exist()) {
         PolicyRecovery policy(instance);

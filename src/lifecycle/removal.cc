@@ -16,9 +16,12 @@ Status remove(Instance& instance, const registry::Lock& lock, const registry::Re
 
 Status remove_unused(Instance& instance, const registry::Registration& registration, Source source,
                      const std::function<void()>& forget_source) {
-    auto lock = TRY(instance.store.lock());
-    TRY(remove(instance, lock, registration));
-    forget_source();
+    {
+        auto lock = TRY(instance.store.lock());
+        TRY(remove(instance, lock, registration));
+        forget_source();
+    }
+    // Without the registry lock: the stock has one of its own, which is also held while the disk is waited for.
     if (source == Source::kStock) return_to_stock(instance, registration.starts());
     return {};
 }

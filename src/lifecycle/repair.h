@@ -5,7 +5,7 @@
 
 /// What dead workers have left unfinished, as the journal tells. A registration whose namespace has got maps stays,
 /// since nothing can take those back, and so does a cgroup that had begun to change hands; everything else goes.
-/// Whoever wants to change a registration settles it first, so that no repair undoes what a later call did. Waits for
+/// A call that changes a registration settles it first, so that no repair undoes what a later call did. Waits for
 /// locks: not with the registry lock held.
 namespace nsr::lifecycle {
 

@@ -13,7 +13,8 @@ namespace {
 
 using registry::Registration;
 
-// Of a live worker, or of a dead one that nobody has repaired yet: what it did could not be told from what is done now.
+// The other call is a live worker's, or a dead one's that is not repaired yet: its repair could not tell what that call
+// did from what this one does.
 Status require_no_other(const Instance& instance, NsInode userns, bool (*conflicts)(Step)) {
     for (const auto& other : instance.journal.others())
         if (other.userns == userns && conflicts(other.step))

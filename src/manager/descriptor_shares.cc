@@ -11,7 +11,7 @@ namespace {
 /// Descriptors that are neither connections nor pins: workers (three each), those that the kernel holds, processes that
 /// close, parcels, what waits to be closed, the registry, the loop.
 constexpr size_t kReserved = 1024;
-/// Of those, what it needs to serve anybody at all: some twenty of its own, the fewest workers, two processes that
+/// Of those, what it needs to serve any client: some twenty of its own, the fewest workers, two processes that
 /// close.
 constexpr size_t kLeastReserved = 48;
 constexpr size_t kMaxPins = 4096;
